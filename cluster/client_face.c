@@ -1,0 +1,450 @@
+#include "cluster/client_face.h"
+
+#include "cluster/client_requests.h"
+#include "io/wire.h"
+#include "proto/retable/v1/client.pb-c.h"
+
+#include <assert.h>
+
+enum {
+    MESSAGE_SIZE_MAX = 16 << 20,       // Of what clients send.
+    SESSION_FLUSH_SIZE = 256 << 10,    // Answers are gathered into messages of about this size.
+    SESSION_QUEUE_SIZE_MAX = 32 << 20, // With more to be sent, a session is not read.
+    PIECE_SIZE_MAX = 1 << 20,          // Of a command's output.
+    OUTPUT_QUEUE_SIZE_MAX = 4 << 20,   // With more to be sent, output waits.
+};
+
+struct client_face {
+    struct loop *loop; // Borrowed.
+    struct client_session *sessions;
+    struct exchange *exchanges;
+};
+
+// -------------------------------------------------------------------------------------------------
+// Unary calls
+
+struct unary {                  // In its request's arena.
+    struct request_owner owner; // First.
+    struct rpc_call *call;
+};
+
+static void on_unary_answered(struct request_owner *owner, struct request *request)
+{
+    struct rpc_call *call = ((struct unary *)owner)->call;
+    if (request->error) {
+        rpc_call_fail(call, TAKE(request->error));
+    } else {
+        CLEANUP(buffer_releasep) struct buffer answer = {0};
+        client_write_answer(request, &answer);
+        rpc_call_reply(call, buffer_slice(&answer));
+    }
+    request_free(request);
+}
+
+typedef struct error *read_function(struct request *request, struct slice message, uint64_t now_us);
+
+static void start_unary(
+    struct client_face *face, struct rpc_call *call, struct slice message, read_function *read)
+{
+    loop_tick(face->loop);
+    struct request *request = request_new(REQUEST_COMMAND);
+    struct error *error = read(request, message, face->loop->now_us);
+    if (error) {
+        request_free(request);
+        rpc_call_fail(call, error);
+        return;
+    }
+    request->deadline_us = MIN(request->deadline_us, rpc_call_deadline_us(call));
+    struct unary *unary = ARENA_NEW(&request->arena, struct unary, 1);
+    unary->owner.on_answered = on_unary_answered;
+    unary->call = call;
+    loop_submit(face->loop, request, &unary->owner);
+}
+
+#define UNARY(name, read)                                                        \
+    static void name(void *context, struct rpc_call *call, struct slice message) \
+    {                                                                            \
+        start_unary(context, call, message, read);                               \
+    }
+
+UNARY(on_start_transaction, client_read_start)
+UNARY(on_ping_transaction, client_read_ping)
+UNARY(on_abort_transaction, client_read_abort)
+UNARY(on_modify, client_read_modify)
+UNARY(on_commit, client_read_commit)
+UNARY(on_lookup, client_read_lookup)
+
+// -------------------------------------------------------------------------------------------------
+// Execute and Select: one request, then output in pieces
+
+struct exchange {
+    struct request_owner owner; // First.
+    struct client_face *face;   // Borrowed.
+    struct rpc_stream *stream;  // NULL when the client is gone.
+    read_function *read;
+    bool has_request;
+    bool is_waiting;         // For the machine.
+    struct request *request; // Answered, and being sent: SELECT.
+    struct buffer output;    // The same: COMMAND.
+    size_t sent_size;
+    size_t sent_count; // Of blocks.
+    struct exchange *prev;
+    struct exchange *next;
+};
+
+static void free_exchange(struct exchange *exchange)
+{
+    DL_DELETE(exchange->face->exchanges, exchange);
+    request_free(exchange->request);
+    buffer_release(&exchange->output);
+    free(exchange);
+}
+
+// The next piece of output, encoded; false at the end.
+static bool next_piece(struct exchange *exchange, struct buffer *piece)
+{
+    if (exchange->request) {
+        const struct request *request = exchange->request;
+        if (exchange->sent_count == arr_count(request->block_ends)) return false;
+        size_t end = request->block_ends[exchange->sent_count++];
+        Retable__V1__SelectResponse response = RETABLE__V1__SELECT_RESPONSE__INIT;
+        response.rowset = wire_bytes(
+            slice_from(request->output.data + exchange->sent_size, end - exchange->sent_size));
+        exchange->sent_size = end;
+        wire_encode(&response.base, piece);
+        return true;
+    }
+    size_t size = MIN(exchange->output.size - exchange->sent_size, (size_t)PIECE_SIZE_MAX);
+    if (size == 0) return false;
+    Retable__V1__ExecuteResponse response = RETABLE__V1__EXECUTE_RESPONSE__INIT;
+    response.output = wire_bytes(slice_from(exchange->output.data + exchange->sent_size, size));
+    exchange->sent_size += size;
+    wire_encode(&response.base, piece);
+    return true;
+}
+
+static void send_output(struct exchange *exchange)
+{
+    CLEANUP(buffer_releasep) struct buffer piece = {0};
+    while (rpc_stream_queued_size(exchange->stream) < OUTPUT_QUEUE_SIZE_MAX) {
+        struct error *error = NULL;
+        buffer_clear(&piece);
+        bool is_more = next_piece(exchange, &piece);
+        if (is_more) error = rpc_stream_send(exchange->stream, buffer_slice(&piece));
+        if (is_more && !error) continue;
+        rpc_stream_finish(exchange->stream, error);
+        return;
+    }
+}
+
+static void on_exchange_answered(struct request_owner *owner, struct request *request)
+{
+    struct exchange *exchange = (struct exchange *)owner;
+    exchange->is_waiting = false;
+    if (!exchange->stream) {
+        request_free(request);
+        free_exchange(exchange);
+        return;
+    }
+    struct error *error = TAKE(request->error);
+    if (!error && request->kind == REQUEST_COMMAND)
+        error = request_write_output(request, &exchange->output);
+    if (!error) error = buffer_check(&exchange->output, "Output of a command");
+    if (!error && request->kind == REQUEST_SELECT) exchange->request = TAKE(request);
+    request_free(request);
+    if (error) {
+        rpc_stream_finish(exchange->stream, error);
+    } else {
+        send_output(exchange);
+    }
+}
+
+static void open_exchange(struct client_face *face, struct rpc_stream *stream, read_function *read)
+{
+    struct exchange *exchange = must_alloc(calloc(1, sizeof *exchange));
+    exchange->owner.on_answered = on_exchange_answered;
+    exchange->face = face;
+    exchange->stream = stream;
+    exchange->read = read;
+    DL_APPEND(face->exchanges, exchange);
+    rpc_stream_set_context(stream, exchange);
+}
+
+static void on_execute_open(void *context, struct rpc_stream *stream)
+{
+    open_exchange(context, stream, client_read_execute);
+}
+
+static void on_select_open(void *context, struct rpc_stream *stream)
+{
+    open_exchange(context, stream, client_read_select);
+}
+
+static void on_exchange_message(void *context, struct rpc_stream *stream, struct slice message)
+{
+    struct exchange *exchange = context;
+    struct loop *loop = exchange->face->loop;
+    loop_tick(loop);
+    if (exchange->has_request) {
+        rpc_stream_finish(stream, error_new(ERROR_GENERIC, "One call takes one request"));
+        return;
+    }
+    exchange->has_request = true;
+    struct request *request = request_new(REQUEST_COMMAND);
+    struct error *error = exchange->read(request, message, loop->now_us);
+    if (error) {
+        request_free(request);
+        rpc_stream_finish(stream, error);
+        return;
+    }
+    exchange->is_waiting = true;
+    loop_submit(loop, request, &exchange->owner);
+}
+
+static void on_exchange_end(void *context, struct rpc_stream *stream)
+{
+    struct exchange *exchange = context;
+    if (exchange->has_request) return;
+    rpc_stream_finish(stream, error_new(ERROR_GENERIC, "Call has no request"));
+}
+
+static void on_exchange_drained(void *context, struct rpc_stream *stream)
+{
+    (void)stream;
+    struct exchange *exchange = context;
+    if (exchange->has_request && !exchange->is_waiting) send_output(exchange);
+}
+
+static void on_exchange_closed(void *context, struct rpc_stream *stream, struct error *error)
+{
+    (void)stream;
+    struct exchange *exchange = context;
+    error_free(error);
+    exchange->stream = NULL;
+    if (!exchange->is_waiting) free_exchange(exchange);
+}
+
+static const struct rpc_stream_handler EXECUTE = {
+    .on_open = on_execute_open,
+    .on_message = on_exchange_message,
+    .on_end = on_exchange_end,
+    .on_drained = on_exchange_drained,
+    .on_closed = on_exchange_closed,
+};
+
+static const struct rpc_stream_handler SELECT = {
+    .on_open = on_select_open,
+    .on_message = on_exchange_message,
+    .on_end = on_exchange_end,
+    .on_drained = on_exchange_drained,
+    .on_closed = on_exchange_closed,
+};
+
+// -------------------------------------------------------------------------------------------------
+// Sessions
+
+struct client_session {
+    struct client_face *face;  // Borrowed.
+    struct rpc_stream *stream; // NULL when the client is gone.
+    uint64_t waiting_count;    // Requests under way.
+    bool is_ended;             // The client sends no more.
+    bool is_finished;          // We send no more.
+    struct buffer answers;     // Entries of a SessionResponse, to be sent.
+    struct client_session *prev;
+    struct client_session *next;
+};
+
+struct entry {                  // In its request's arena.
+    struct request_owner owner; // First.
+    struct client_session *session;
+    uint64_t id;
+};
+
+static void free_session(struct client_session *session)
+{
+    DL_DELETE(session->face->sessions, session);
+    buffer_release(&session->answers);
+    free(session);
+}
+
+static void finish_session(struct client_session *session, struct error *error)
+{
+    session->is_finished = true;
+    buffer_clear(&session->answers);
+    rpc_stream_finish(session->stream, error);
+}
+
+static void flush_session(struct client_session *session)
+{
+    if (!session->stream || session->is_finished) return;
+    if (session->answers.size > 0) {
+        struct error *error = buffer_check(&session->answers, "Answers of a session");
+        if (!error) error = rpc_stream_send(session->stream, buffer_slice(&session->answers));
+        if (error) { // The client does not read.
+            finish_session(session, error);
+            return;
+        }
+        buffer_clear(&session->answers);
+        if (rpc_stream_queued_size(session->stream) > SESSION_QUEUE_SIZE_MAX)
+            rpc_stream_pause_reading(session->stream);
+    }
+    if (session->is_ended && session->waiting_count == 0) finish_session(session, NULL);
+}
+
+static void add_answer(struct client_session *session, const struct request *request, uint64_t id)
+{
+    if (!session->stream || session->is_finished) return;
+    if (session->answers.size + request->output.size > SESSION_FLUSH_SIZE) flush_session(session);
+    client_write_entry(request, id, &session->answers);
+}
+
+static void on_entry_answered(struct request_owner *owner, struct request *request)
+{
+    const struct entry *entry = (struct entry *)owner;
+    struct client_session *session = entry->session;
+    session->waiting_count--;
+    add_answer(session, request, entry->id);
+    request_free(request);
+    if (!session->stream && session->waiting_count == 0) free_session(session);
+}
+
+static void on_session_open(void *context, struct rpc_stream *stream)
+{
+    struct client_face *face = context;
+    struct client_session *session = must_alloc(calloc(1, sizeof *session));
+    session->face = face;
+    session->stream = stream;
+    DL_APPEND(face->sessions, session);
+    rpc_stream_set_context(stream, session);
+}
+
+static struct error *check_session(const struct client_session *session)
+{
+    if (session->waiting_count < CLIENT_SESSION_REQUEST_COUNT_MAX) return NULL;
+    struct error *error =
+        error_new(ERROR_REQUEST_THROTTLED, "Too many requests of this session are under way");
+    return error_set_u64(error, "count_max", CLIENT_SESSION_REQUEST_COUNT_MAX);
+}
+
+// Starts one request. Fails if the session makes no sense; other errors are the request's answer.
+static struct error *start_entry(struct client_session *session, struct slice bytes)
+{
+    struct loop *loop = session->face->loop;
+    struct request *request = request_new(REQUEST_COMMAND);
+    uint64_t id = 0;
+    struct error *error = client_read_entry(request, bytes, loop->now_us, &id);
+    if (error && id == 0) {
+        request_free(request);
+        return error;
+    }
+    if (!error) error = check_session(session);
+    if (error) {
+        request->error = error;
+        add_answer(session, request, id);
+        request_free(request);
+        return NULL;
+    }
+    struct entry *entry = ARENA_NEW(&request->arena, struct entry, 1);
+    entry->owner.on_answered = on_entry_answered;
+    entry->session = session;
+    entry->id = id;
+    session->waiting_count++;
+    loop_submit(loop, request, &entry->owner);
+    return NULL;
+}
+
+static void on_session_message(void *context, struct rpc_stream *stream, struct slice message)
+{
+    (void)stream;
+    struct client_session *session = context;
+    loop_tick(session->face->loop);
+    while (!session->is_finished) {
+        struct slice bytes;
+        struct error *error = client_next_entry(&message, &bytes);
+        if (!error && bytes.size == 0) return;
+        if (!error) error = start_entry(session, bytes);
+        if (error) finish_session(session, error);
+    }
+}
+
+static void on_session_end(void *context, struct rpc_stream *stream)
+{
+    (void)stream;
+    struct client_session *session = context;
+    session->is_ended = true; // The next flush finishes it, if nothing is under way.
+    session->face->loop->is_hurried = true;
+}
+
+static void on_session_drained(void *context, struct rpc_stream *stream)
+{
+    (void)context;
+    rpc_stream_resume_reading(stream);
+}
+
+static void on_session_closed(void *context, struct rpc_stream *stream, struct error *error)
+{
+    (void)stream;
+    struct client_session *session = context;
+    error_free(error);
+    session->stream = NULL;
+    if (session->waiting_count == 0) free_session(session);
+}
+
+static const struct rpc_stream_handler SESSION = {
+    .on_open = on_session_open,
+    .on_message = on_session_message,
+    .on_end = on_session_end,
+    .on_drained = on_session_drained,
+    .on_closed = on_session_closed,
+};
+
+// -------------------------------------------------------------------------------------------------
+
+static const struct rpc_method METHODS[] = {
+    {.path = "/retable.v1.Client/StartTransaction", .on_call = on_start_transaction},
+    {.path = "/retable.v1.Client/PingTransaction", .on_call = on_ping_transaction},
+    {.path = "/retable.v1.Client/AbortTransaction", .on_call = on_abort_transaction},
+    {.path = "/retable.v1.Client/Modify", .on_call = on_modify},
+    {.path = "/retable.v1.Client/Commit", .on_call = on_commit},
+    {.path = "/retable.v1.Client/Lookup", .on_call = on_lookup},
+    {.path = "/retable.v1.Client/Execute", .kind = RPC_STREAM, .stream = &EXECUTE},
+    {.path = "/retable.v1.Client/Select", .kind = RPC_STREAM, .stream = &SELECT},
+    {.path = "/retable.v1.Client/Session", .kind = RPC_STREAM, .stream = &SESSION},
+};
+
+struct client_face *client_face_new(struct loop *loop)
+{
+    struct client_face *face = must_alloc(calloc(1, sizeof *face));
+    face->loop = loop;
+    return face;
+}
+
+void client_face_free(struct client_face *face)
+{
+    if (!face) return;
+    struct client_session *session = NULL;
+    struct client_session *next_session = NULL;
+    DL_FOREACH_SAFE (face->sessions, session, next_session) free_session(session);
+    struct exchange *exchange = NULL;
+    struct exchange *next_exchange = NULL;
+    DL_FOREACH_SAFE (face->exchanges, exchange, next_exchange) free_exchange(exchange);
+    free(face);
+}
+
+void client_face_methods(struct client_face *face, struct rpc_method **methods)
+{
+    for (size_t i = 0; i < sizeof METHODS / sizeof *METHODS; i++) {
+        struct rpc_method method = METHODS[i];
+        method.context = face;
+        method.message_size_max = MESSAGE_SIZE_MAX;
+        arr_add(*methods, method);
+    }
+}
+
+void client_face_flush(struct client_face *face)
+{
+    struct client_session *session = NULL;
+    DL_FOREACH (face->sessions, session) {
+        if (session->answers.size > 0 || session->is_ended) flush_session(session);
+    }
+}

@@ -1,0 +1,108 @@
+#include "cluster/commands/commands.h"
+
+#define NONE  COMMAND_NULL
+#define NODE  COMMAND_STRUCTURED
+#define TABLE COMMAND_TABULAR
+
+const struct command COMMANDS[] = {
+    {"create", NONE, NODE, true, false, command_create},
+    {"get", NONE, NODE, false, false, command_get},
+    {"set", NODE, NONE, true, false, command_set},
+    {"exists", NONE, NODE, false, false, command_exists},
+    {"list", NONE, NODE, false, false, command_list},
+    {"remove", NONE, NONE, true, false, command_remove},
+    {"mount_table", NONE, NONE, true, false, command_mount_table},
+    {"unmount_table", NONE, NONE, true, false, command_unmount_table},
+    {"freeze_table", NONE, NONE, true, false, command_freeze_table},
+    {"unfreeze_table", NONE, NONE, true, false, command_unfreeze_table},
+    {"remount_table", NONE, NONE, true, false, command_remount_table},
+    {"reshard_table", NONE, NONE, true, false, command_reshard_table},
+    {"alter_table", NONE, NONE, true, false, command_alter_table},
+    {"alter_table_replica", NONE, NONE, true, false, command_alter_table_replica},
+    {"trim_rows", NONE, NONE, true, false, command_trim_rows},
+    {"insert_rows", TABLE, NONE, true, true, command_insert_rows},
+    {"delete_rows", TABLE, NONE, true, true, command_delete_rows},
+    {"lookup_rows", TABLE, TABLE, false, true, command_lookup_rows},
+    {"select_rows", NONE, TABLE, false, true, command_select_rows},
+    {"start_transaction", NONE, NODE, true, false, command_start_transaction},
+    {"ping_transaction", NONE, NONE, true, false, command_ping_transaction},
+    {"commit_transaction", NONE, NONE, true, false, command_commit_transaction},
+    {"abort_transaction", NONE, NONE, true, false, command_abort_transaction},
+    {"generate_timestamp", NONE, NODE, false, false, command_generate_timestamp},
+    {"get_in_sync_replicas", TABLE, NODE, false, true, command_get_in_sync_replicas},
+    {"get_tablet_infos", NONE, NODE, true, false, command_get_tablet_infos},
+    {"get_tablet_errors", NONE, NODE, true, false, command_get_tablet_errors},
+    {0},
+};
+
+const struct command *command_find(struct slice name)
+{
+    for (const struct command *command = COMMANDS; command->name; command++) {
+        if (slice_equal_text(name, command->name)) return command;
+    }
+    return NULL;
+}
+
+static struct error *read_format(
+    const struct node *parameters, const char *name, struct format *format)
+{
+    const struct node *node = node_find_text(parameters, name);
+    if (!node || node->type == NODE_ENTITY) return NULL;
+    return format_parse(node, format);
+}
+
+static struct error *prepare_command(struct request *request, const struct command **ret_command)
+{
+    *ret_command = command_find(request->command);
+    if (!*ret_command) {
+        return error_new(ERROR_GENERIC, "Unknown command \"%.*s\"", SLICE(request->command));
+    }
+    if (!request->parameters) request->parameters = node_map(&request->arena);
+    if (request->parameters->type != NODE_MAP) {
+        return error_new(ERROR_GENERIC, "Parameters of a command must be a map");
+    }
+    struct format text = {.kind = FORMAT_YSON, .yson = YSON_TEXT, .json = {.encode_utf8 = true}};
+    request->input_format = text;
+    request->output_format = text;
+    TRY(read_format(request->parameters, "format", &request->input_format));
+    TRY(read_format(request->parameters, "format", &request->output_format));
+    TRY(read_format(request->parameters, "input_format", &request->input_format));
+    TRY(read_format(request->parameters, "output_format", &request->output_format));
+    TRY(node_get_guid(request->parameters, "transaction_id", &request->transaction_id));
+    return node_get_guid(request->parameters, "mutation_id", &request->mutation_id);
+}
+
+void command_execute(struct machine *machine, struct request *request)
+{
+    const struct command *command = NULL;
+    struct error *error = prepare_command(request, &command);
+    if (error) {
+        cell_fail(&machine->cell, request, error);
+        return;
+    }
+    command->execute(machine, request);
+}
+
+struct error *command_path(struct request *request, struct ypath *ret_path)
+{
+    struct slice text = {0};
+    TRY(node_get_string(request->parameters, "path", &text));
+    if (text.size == 0) return error_new(ERROR_GENERIC, "Parameter \"path\" is missing");
+    return ypath_parse(&request->arena, text, ret_path);
+}
+
+void command_answer(
+    struct machine *machine, struct request *request, struct error *error, struct node *node)
+{
+    if (!error) cell_apply_urgent(&machine->cell);
+    if (error) {
+        // What a command that failed midway has changed in memory is what it has put into the
+        // batch.
+        cell_apply_urgent(&machine->cell);
+        cell_fail(&machine->cell, request, error);
+        return;
+    }
+    request->node = node;
+    request->output_kind = node ? OUTPUT_NODE : OUTPUT_NONE;
+    cell_reply(&machine->cell, machine->cell.lsn, request);
+}

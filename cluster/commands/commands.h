@@ -1,0 +1,119 @@
+// The one table of commands behind every face: name, kinds of input and output, handler.
+//
+// Parameters are a map as YTsaurus names them. A handler takes the request over and answers it, now
+// or later. Source: behaviour of YTsaurus's driver commands (yt/yt/client/driver).
+#pragma once
+
+#include "cluster/machine.h"
+
+enum command_data { COMMAND_NULL, COMMAND_STRUCTURED, COMMAND_TABULAR };
+
+struct command {
+    const char *name;
+    enum command_data input;
+    enum command_data output;
+    bool is_volatile; // Changes something.
+    bool is_heavy;    // Moves rows.
+    void (*execute)(struct machine *machine, struct request *request);
+};
+
+// All commands, ended by one without a name.
+extern const struct command COMMANDS[];
+
+// NULL if there is none of this name.
+const struct command *command_find(struct slice name);
+
+// Executes `request->command`; also sets the request's formats from the parameters `format`,
+// `input_format` and `output_format`.
+void command_execute(struct machine *machine, struct request *request);
+
+// -- nodes.c
+void command_create(struct machine *machine, struct request *request);
+void command_get(struct machine *machine, struct request *request);
+void command_set(struct machine *machine, struct request *request);
+void command_exists(struct machine *machine, struct request *request);
+void command_list(struct machine *machine, struct request *request);
+void command_remove(struct machine *machine, struct request *request);
+
+// -- create.c: makes tables and replicas; `attributes` is a map. `*ret_object` is the new object.
+MUST_USE struct error *create_table(
+    struct machine *machine,
+    struct object *parent,
+    struct slice name,
+    bool is_replicated,
+    struct node *attributes,
+    struct object **ret_object);
+MUST_USE struct error *create_replica(
+    struct machine *machine, struct node *attributes, struct object **ret_object);
+
+// Says what create_table would refuse, and changes nothing.
+MUST_USE struct error *create_table_check(
+    const struct machine *machine, bool is_replicated, const struct node *attributes);
+// What a replicated table cannot be: atomicity, commit_ordering, in_memory_mode.
+MUST_USE struct error *replicated_attributes_check(const struct node *attributes);
+
+// Gives a table's tablets their pivot keys, a list of lists; they must begin with [] and grow.
+MUST_USE struct error *table_set_pivots(struct table *table, const struct node *pivots);
+// Appends the encoded form of one pivot key.
+MUST_USE struct error *pivot_encode(
+    const struct schema *schema, const struct node *pivot, struct buffer *buffer);
+MUST_USE struct error *replica_mode_parse(struct slice text, enum replica_mode *ret_mode);
+MUST_USE struct error *atomicity_parse(struct slice text, bool *ret_is_none);
+
+// -- attributes.c
+// The value of an attribute (names below `@`), computed or user's; 500 if there is none.
+MUST_USE struct error *attribute_get(
+    struct machine *machine,
+    struct arena *arena,
+    struct object *object,
+    const struct ypath *path,
+    struct node **ret_value);
+MUST_USE struct error *tablet_attribute_get(
+    struct machine *machine,
+    struct arena *arena,
+    struct tablet *tablet,
+    const struct ypath *path,
+    struct node **ret_value);
+// All that `get path/@` shows.
+MUST_USE struct error *attribute_get_all(
+    struct machine *machine, struct arena *arena, struct object *object, struct node **ret_map);
+MUST_USE struct error *attribute_set(
+    struct machine *machine,
+    struct arena *arena,
+    struct object *object,
+    const struct ypath *path,
+    struct node *value);
+MUST_USE struct error *attribute_remove(
+    struct machine *machine, struct arena *arena, struct object *object, const struct ypath *path);
+
+// -- tablets.c
+void command_mount_table(struct machine *machine, struct request *request);
+void command_unmount_table(struct machine *machine, struct request *request);
+void command_freeze_table(struct machine *machine, struct request *request);
+void command_unfreeze_table(struct machine *machine, struct request *request);
+void command_remount_table(struct machine *machine, struct request *request);
+void command_reshard_table(struct machine *machine, struct request *request);
+void command_alter_table(struct machine *machine, struct request *request);
+void command_alter_table_replica(struct machine *machine, struct request *request);
+void command_trim_rows(struct machine *machine, struct request *request);
+
+// -- rows.c
+void command_insert_rows(struct machine *machine, struct request *request);
+void command_delete_rows(struct machine *machine, struct request *request);
+void command_lookup_rows(struct machine *machine, struct request *request);
+void command_select_rows(struct machine *machine, struct request *request);
+void command_start_transaction(struct machine *machine, struct request *request);
+void command_ping_transaction(struct machine *machine, struct request *request);
+void command_commit_transaction(struct machine *machine, struct request *request);
+void command_abort_transaction(struct machine *machine, struct request *request);
+void command_generate_timestamp(struct machine *machine, struct request *request);
+void command_get_in_sync_replicas(struct machine *machine, struct request *request);
+void command_get_tablet_infos(struct machine *machine, struct request *request);
+void command_get_tablet_errors(struct machine *machine, struct request *request);
+
+// Parses the parameter `path`; fails if it is absent.
+MUST_USE struct error *command_path(struct request *request, struct ypath *ret_path);
+
+// Answers with a node, or with the error if there is one (taken over).
+void command_answer(
+    struct machine *machine, struct request *request, struct error *error, struct node *node);

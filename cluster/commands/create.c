@@ -1,0 +1,441 @@
+// Making tables and replicas, with all that may be wrong about their attributes.
+#include "cluster/commands/commands.h"
+
+#include "coordinator/core/queue.h"
+#include "model/key.h"
+#include "model/timestamp.h"
+#include "model/yson.h"
+
+#include <inttypes.h>
+
+// Attributes that say what a table is and are not kept as the user's.
+static const char *const TABLE_ATTRIBUTES[] = {
+    "dynamic", "schema", "upstream_replica_id", "tablet_count", "pivot_keys"};
+static const char *const REPLICA_ATTRIBUTES[] = {
+    "table_path",
+    "cluster_name",
+    "replica_path",
+    "start_replication_timestamp",
+    "start_replication_row_indexes",
+    "mode",
+    "preserve_timestamps",
+    "atomicity",
+    "enabled",
+    "enable_replicated_table_tracker",
+};
+
+static struct error *keep_user_attributes(
+    struct object *object, struct node *attributes, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) node_remove(attributes, slice_from_text(names[i]));
+    return object_set_attributes(object, attributes);
+}
+
+struct error *replicated_attributes_check(const struct node *attributes)
+{
+    struct slice atomicity = SLICE_OF("full");
+    struct slice ordering = SLICE_OF("strong");
+    struct slice memory = SLICE_OF("none");
+    TRY(node_get_string(attributes, "atomicity", &atomicity));
+    TRY(node_get_string(attributes, "commit_ordering", &ordering));
+    TRY(node_get_string(attributes, "in_memory_mode", &memory));
+    if (!slice_equal_text(atomicity, "full")) {
+        return error_new(
+            ERROR_GENERIC,
+            "Table of type \"replicated_table\" only support \"full\" atomicity, cannot set it to "
+            "\"%.*s\"",
+            SLICE(atomicity));
+    }
+    if (!slice_equal_text(ordering, "strong")) {
+        return error_new(
+            ERROR_GENERIC,
+            "Table of type \"replicated_table\" only support \"strong\" commit ordering, cannot "
+            "set "
+            "it to \"%.*s\"",
+            SLICE(ordering));
+    }
+    if (!slice_equal_text(memory, "none")) {
+        return error_new(
+            ERROR_GENERIC,
+            "Table of type \"replicated_table\" cannot have in-memory mode \"%.*s\"",
+            SLICE(memory));
+    }
+    return NULL;
+}
+
+// Encodes a pivot key given as a list of values.
+struct error *pivot_encode(
+    const struct schema *schema, const struct node *pivot, struct buffer *buffer)
+{
+    if (pivot->type != NODE_LIST || pivot->count > schema->key_column_count) {
+        return error_new(
+            ERROR_GENERIC, "A pivot key must be a list of at most as many values as key columns");
+    }
+    for (uint32_t i = 0; i < pivot->count; i++) {
+        const struct node *node = pivot->entries[i].value;
+        struct value value = value_null((uint16_t)i);
+        switch (node->type) {
+        case NODE_ENTITY: break;
+        case NODE_STRING: value = value_string((uint16_t)i, node->string); break;
+        case NODE_INT64: value = value_int64((uint16_t)i, node->int64); break;
+        case NODE_UINT64: value = value_uint64((uint16_t)i, node->uint64); break;
+        case NODE_DOUBLE: value = value_double((uint16_t)i, node->real); break;
+        case NODE_BOOLEAN: value = value_boolean((uint16_t)i, node->boolean); break;
+        case NODE_LIST:
+        case NODE_MAP: return error_new(ERROR_GENERIC, "A pivot key cannot have lists or maps");
+        }
+        enum value_type wanted = column_value_type(schema->columns[i].type);
+        schema_convert_value(&schema->columns[i], &value);
+        if (value.type == VALUE_INT64 && wanted == VALUE_DOUBLE) {
+            value = value_double((uint16_t)i, (double)value.int64);
+        }
+        if (value.type != VALUE_NULL) TRY(schema_check_value(&schema->columns[i], &value));
+        key_encode_value(&value, buffer);
+    }
+    return NULL;
+}
+
+// Gives tablets their pivot keys, which must grow strictly and begin with the empty key.
+struct error *table_set_pivots(struct table *table, const struct node *pivots)
+{
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        struct buffer *pivot = &table->tablets[i].pivot;
+        buffer_clear(pivot);
+        TRY(pivot_encode(table->schema, pivots->entries[i].value, pivot));
+        if (i == 0 && pivot->size > 0) {
+            return error_new(
+                ERROR_GENERIC,
+                "First pivot key must match that of the first tablet in the resharded range");
+        }
+        if (i > 0 &&
+            slice_compare(buffer_slice(&table->tablets[i - 1].pivot), buffer_slice(pivot)) >= 0) {
+            return error_new(ERROR_GENERIC, "Pivot keys must be strictly increasing");
+        }
+    }
+    return NULL;
+}
+
+static struct error *check_tablet_count(uint64_t count)
+{
+    if (count == 0) return error_new(ERROR_GENERIC, "Tablet count must be positive");
+    if (count <= TABLET_COUNT_MAX) return NULL;
+    return error_new(ERROR_GENERIC, "Tablet count cannot exceed the limit of %d", TABLET_COUNT_MAX);
+}
+
+// Pivots that cut the range of the first key column's values evenly: for tablet_count of a sorted
+// table.
+static struct node *even_pivots(struct arena *arena, const struct schema *schema, uint64_t count)
+{
+    struct node *pivots = node_list(arena);
+    node_add(arena, pivots, node_list(arena));
+    for (uint64_t i = 1; i < count; i++) {
+        uint64_t at = UINT64_MAX / count * i;
+        struct node *pivot = node_list(arena);
+        if (column_value_type(schema->columns[0].type) == VALUE_UINT64) {
+            node_add(arena, pivot, node_uint64(arena, at));
+        } else {
+            node_add(arena, pivot, node_int64(arena, (int64_t)(at - (UINT64_C(1) << 63))));
+        }
+        node_add(arena, pivots, pivot);
+    }
+    return pivots;
+}
+
+static struct error *read_tablets(
+    struct arena *arena,
+    const struct schema *schema,
+    const struct node *attributes,
+    uint64_t *tablet_count,
+    const struct node **ret_pivots)
+{
+    const struct node *pivots = node_find_text(attributes, "pivot_keys");
+    bool has_count = node_find_text(attributes, "tablet_count") != NULL;
+    *ret_pivots = NULL;
+    if (pivots && has_count) {
+        return error_new(ERROR_GENERIC, "Cannot specify both \"tablet_count\" and \"pivot_keys\"");
+    }
+    TRY(node_get_uint64(attributes, "tablet_count", tablet_count));
+    if (pivots) {
+        if (pivots->type != NODE_LIST || schema->key_column_count == 0) {
+            return error_new(
+                ERROR_GENERIC, "\"pivot_keys\" must be a list, and the table must be sorted");
+        }
+        *tablet_count = pivots->count;
+        *ret_pivots = pivots;
+    }
+    TRY(check_tablet_count(*tablet_count));
+    if (!pivots && schema->key_column_count > 0 && *tablet_count > 1) {
+        enum value_type first = column_value_type(schema->columns[0].type);
+        if (first != VALUE_INT64 && first != VALUE_UINT64) {
+            return error_new(
+                ERROR_GENERIC,
+                "\"tablet_count\" needs an integer first key column: give \"pivot_keys\"");
+        }
+        *ret_pivots = even_pivots(arena, schema, *tablet_count);
+    }
+    return NULL;
+}
+
+struct new_table {
+    struct guid upstream;
+    struct schema *schema; // In the arena.
+    uint64_t tablet_count;
+    const struct node *pivots; // NULL for none.
+    struct table_settings settings;
+};
+
+// Checks pivots on a table of its own.
+static struct error *check_pivots(const struct new_table *given)
+{
+    struct table trial = {.schema = given->schema, .tablet_count = (uint32_t)given->tablet_count};
+    trial.tablets = must_alloc(calloc(given->tablet_count, sizeof *trial.tablets));
+    struct error *error = table_set_pivots(&trial, given->pivots);
+    for (uint32_t i = 0; i < trial.tablet_count; i++) buffer_release(&trial.tablets[i].pivot);
+    free(trial.tablets);
+    return error;
+}
+
+static struct error *read_table(
+    const struct machine *machine,
+    struct arena *arena,
+    bool is_replicated,
+    const struct node *attributes,
+    struct new_table *given)
+{
+    bool is_dynamic = false;
+    *given = (struct new_table){.tablet_count = 1};
+    TRY(node_get_boolean(attributes, "dynamic", &is_dynamic));
+    TRY(node_get_guid(attributes, "upstream_replica_id", &given->upstream));
+    if (is_replicated && !machine->cell.options.is_meta) {
+        return error_new(
+            ERROR_GENERIC,
+            "This cluster cannot hold replicated tables: create them on the meta-cluster, which "
+            "retable-coordinator serves");
+    }
+    if (is_replicated && !is_dynamic) {
+        return error_new(ERROR_GENERIC, "Table of type \"replicated_table\" must be dynamic");
+    }
+    if (!is_dynamic) {
+        return error_new(
+            ERROR_GENERIC,
+            "Static tables are not offered: create the table with attribute \"dynamic\" = %%true");
+    }
+    if (is_replicated && !guid_is_null(given->upstream)) {
+        return error_new(ERROR_GENERIC, "Upstream replica cannot be set for replicated tables");
+    }
+    if (is_replicated) TRY(replicated_attributes_check(attributes));
+    const struct node *schema_node = node_find_text(attributes, "schema");
+    if (!schema_node) return error_new(ERROR_GENERIC, "Attribute \"schema\" is missing");
+    TRY(schema_parse(arena, schema_node, &given->schema));
+    schema_assign_ids(given->schema, NULL);
+    TRY(read_tablets(arena, given->schema, attributes, &given->tablet_count, &given->pivots));
+    TRY(table_settings_read(attributes, &given->settings));
+    return given->pivots ? check_pivots(given) : NULL;
+}
+
+struct error *create_table_check(
+    const struct machine *machine, bool is_replicated, const struct node *attributes)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct new_table given;
+    return read_table(machine, &arena, is_replicated, attributes, &given);
+}
+
+struct error *create_table(
+    struct machine *machine,
+    struct object *parent,
+    struct slice name,
+    bool is_replicated,
+    struct node *attributes,
+    struct object **ret_object)
+{
+    struct cell *cell = &machine->cell;
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct new_table given;
+    TRY(read_table(machine, &arena, is_replicated, attributes, &given));
+    enum object_type type = is_replicated ? OBJECT_REPLICATED_TABLE : OBJECT_TABLE;
+    struct object *object =
+        object_new(&cell->tree, &cell->batch, type, parent, name, cell->wall_us);
+    struct table *table = object_add_table(
+        &cell->tree, &cell->batch, object, given.schema, (uint32_t)given.tablet_count);
+    table->is_dynamic = true;
+    table->is_replicated = is_replicated;
+    table->upstream_replica_id = given.upstream;
+    table->settings = given.settings;
+    if (given.pivots) TRY(table_set_pivots(table, given.pivots));
+    size_t count = sizeof TABLE_ATTRIBUTES / sizeof *TABLE_ATTRIBUTES;
+    TRY(keep_user_attributes(object, attributes, TABLE_ATTRIBUTES, count));
+    if (is_replicated) TRY(coordinator_table_added(&machine->coordinator, table));
+    object_save(&cell->batch, object);
+    *ret_object = object;
+    return NULL;
+}
+
+// -------------------------------------------------------------------------------------------------
+// Replicas
+
+struct error *replica_mode_parse(struct slice text, enum replica_mode *ret_mode)
+{
+    if (slice_equal_text(text, "sync")) {
+        *ret_mode = REPLICA_MODE_SYNC;
+    } else if (slice_equal_text(text, "async")) {
+        *ret_mode = REPLICA_MODE_ASYNC;
+    } else {
+        return error_new(ERROR_GENERIC, "Invalid replica mode \"%.*s\"", SLICE(text));
+    }
+    return NULL;
+}
+
+struct error *atomicity_parse(struct slice text, bool *ret_is_none)
+{
+    if (!slice_equal_text(text, "full") && !slice_equal_text(text, "none")) {
+        return error_new(ERROR_GENERIC, "Invalid atomicity \"%.*s\"", SLICE(text));
+    }
+    *ret_is_none = slice_equal_text(text, "none");
+    return NULL;
+}
+
+struct new_replica {
+    struct slice table_path;
+    struct slice cluster_name;
+    struct slice path;
+    enum replica_mode mode;
+    bool preserve_timestamps;
+    bool is_atomicity_none;
+    bool is_enabled;
+    bool is_tracked;
+    uint64_t start_timestamp;
+    const struct node *row_indexes;
+};
+
+static struct error *read_replica(const struct node *attributes, struct new_replica *replica)
+{
+    struct slice mode = SLICE_OF("async");
+    struct slice atomicity = SLICE_OF("full");
+    TRY(node_get_string(attributes, "table_path", &replica->table_path));
+    TRY(node_get_string(attributes, "cluster_name", &replica->cluster_name));
+    TRY(node_get_string(attributes, "replica_path", &replica->path));
+    TRY(node_get_string(attributes, "mode", &mode));
+    TRY(node_get_string(attributes, "atomicity", &atomicity));
+    TRY(node_get_boolean(attributes, "preserve_timestamps", &replica->preserve_timestamps));
+    TRY(node_get_boolean(attributes, "enabled", &replica->is_enabled));
+    TRY(node_get_boolean(attributes, "enable_replicated_table_tracker", &replica->is_tracked));
+    TRY(node_get_uint64(attributes, "start_replication_timestamp", &replica->start_timestamp));
+    replica->row_indexes = node_find_text(attributes, "start_replication_row_indexes");
+    TRY(replica_mode_parse(mode, &replica->mode));
+    TRY(atomicity_parse(atomicity, &replica->is_atomicity_none));
+    static const char *const REQUIRED[] = {"table_path", "cluster_name", "replica_path"};
+    for (size_t i = 0; i < sizeof REQUIRED / sizeof *REQUIRED; i++) {
+        if (node_find_text(attributes, REQUIRED[i])) continue;
+        return error_new(ERROR_GENERIC, "Attribute \"%s\" is missing", REQUIRED[i]);
+    }
+    if (replica->is_atomicity_none && !replica->preserve_timestamps) {
+        return error_new(
+            ERROR_INVALID_TABLET_STATE,
+            "Cannot create replica table: incompatible atomicity and preserve_timestamps");
+    }
+    if (replica->start_timestamp < TIMESTAMP_MIN || replica->start_timestamp > TIMESTAMP_MAX) {
+        struct error *error = error_new(ERROR_GENERIC, "Invalid start_replication_timestamp");
+        return error_set_u64(error, "start_replication_timestamp", replica->start_timestamp);
+    }
+    return NULL;
+}
+
+static struct error *check_row_indexes(const struct table *table, const struct node *row_indexes)
+{
+    if (!row_indexes || row_indexes->type == NODE_ENTITY) return NULL;
+    if (row_indexes->type != NODE_LIST) {
+        return error_new(ERROR_GENERIC, "\"start_replication_row_indexes\" must be a list");
+    }
+    if (row_indexes->count != 0 && row_indexes->count != table->tablet_count) {
+        return error_new(
+            ERROR_GENERIC,
+            "Invalid size of \"start_replication_row_indexes\": expected zero or %u, got %u",
+            table->tablet_count,
+            row_indexes->count);
+    }
+    for (uint32_t i = 0; i < row_indexes->count; i++) {
+        const struct node *node = row_indexes->entries[i].value;
+        bool is_count = node->type == NODE_UINT64 || (node->type == NODE_INT64 && node->int64 >= 0);
+        if (!is_count) {
+            return error_new(
+                ERROR_GENERIC, "\"start_replication_row_indexes\" must hold row indexes");
+        }
+        const struct queue *queue = table->tablets[i].queue;
+        uint64_t row_index = node->uint64;
+        if (row_index < queue->trimmed.row_index || row_index > queue->end.row_index) {
+            struct error *error = error_new(
+                ERROR_GENERIC,
+                "Start row index %" PRIu64 " of tablet %u is not in the replication log",
+                row_index,
+                i);
+            error_set_u64(error, "trimmed_row_count", queue->trimmed.row_index);
+            return error_set_u64(error, "total_row_count", queue->end.row_index);
+        }
+    }
+    return NULL;
+}
+
+struct error *create_replica(
+    struct machine *machine, struct node *attributes, struct object **ret_object)
+{
+    struct cell *cell = &machine->cell;
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct new_replica given = {
+        .preserve_timestamps = true,
+        .is_tracked = true,
+        .start_timestamp = TIMESTAMP_MIN,
+    };
+    TRY(read_replica(attributes, &given));
+    struct table *table = NULL;
+    TRY(tree_resolve_table(&cell->tree, &arena, given.table_path, &table));
+    if (!table->is_replicated) {
+        return error_new(ERROR_GENERIC, "%.*s is not a replicated table", SLICE(given.table_path));
+    }
+    bool is_own = slice_equal(given.cluster_name, buffer_slice(&cell->cluster_name));
+    if (!is_own && machine_peer_address(machine, given.cluster_name).size == 0) {
+        return error_new(
+            ERROR_GENERIC, "Cannot find cluster with name \"%.*s\"", SLICE(given.cluster_name));
+    }
+    for (size_t i = 0; i < arr_count(table->replicas); i++) {
+        const struct replica *other = table->replicas[i];
+        if (slice_equal(buffer_slice(&other->cluster_name), given.cluster_name) &&
+            slice_equal(buffer_slice(&other->path), given.path)) {
+            return error_new(
+                ERROR_TABLE_REPLICA_ALREADY_EXISTS,
+                "Replica table %.*s at cluster \"%.*s\" already exists",
+                SLICE(given.path),
+                SLICE(given.cluster_name));
+        }
+    }
+    if (arr_count(table->replicas) >= TABLE_REPLICA_COUNT_MAX) {
+        return error_new(
+            ERROR_GENERIC, "A table cannot have more than %d replicas", TABLE_REPLICA_COUNT_MAX);
+    }
+    TRY(check_row_indexes(table, given.row_indexes));
+
+    struct object *object = object_new(
+        &cell->tree, &cell->batch, OBJECT_TABLE_REPLICA, NULL, slice_from("", 0), cell->wall_us);
+    struct replica *replica = object_add_replica(object, table);
+    buffer_append_slice(&replica->cluster_name, given.cluster_name);
+    buffer_append_slice(&replica->path, given.path);
+    replica->mode = given.mode;
+    replica->state = given.is_enabled ? REPLICA_STATE_ENABLED : REPLICA_STATE_DISABLED;
+    replica->was_ever_enabled = given.is_enabled;
+    replica->preserve_timestamps = given.preserve_timestamps;
+    replica->is_atomicity_none = given.is_atomicity_none;
+    replica->is_tracked = given.is_tracked;
+    replica->start_timestamp = given.start_timestamp;
+    for (uint32_t i = 0; given.row_indexes && i < given.row_indexes->count; i++) {
+        arr_add(replica->start_row_indexes, given.row_indexes->entries[i].value->uint64);
+    }
+    table->mode_revision++;
+    size_t count = sizeof REPLICA_ATTRIBUTES / sizeof *REPLICA_ATTRIBUTES;
+    TRY(keep_user_attributes(object, attributes, REPLICA_ATTRIBUTES, count));
+    TRY(coordinator_replica_added(&machine->coordinator, replica));
+    object_save(&cell->batch, object);
+    object_save(&cell->batch, table->object);
+    coordinator_table_changed(&machine->coordinator, table);
+    *ret_object = object;
+    return NULL;
+}

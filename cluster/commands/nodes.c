@@ -1,0 +1,569 @@
+// create, get, set, exists, list, remove: the tree of nodes, and attributes by path.
+#include "cluster/commands/commands.h"
+
+#include "coordinator/core/sessions.h"
+#include "model/yson.h"
+
+enum { GET_NODE_COUNT_MAX = 100000 };
+
+// -------------------------------------------------------------------------------------------------
+// create
+
+static struct error *already_exists(const struct ypath *path)
+{
+    return error_new(ERROR_ALREADY_EXISTS, "Node %.*s already exists", SLICE(path->text));
+}
+
+// Walks to the parent of the path's last name; makes missing map nodes if asked to. `*ret_existing`
+// is the node itself if it is there.
+static struct error *find_parent(
+    struct machine *machine,
+    const struct ypath *path,
+    bool is_recursive,
+    struct object **ret_parent,
+    struct object **ret_existing)
+{
+    struct cell *cell = &machine->cell;
+    uint16_t name_count = 0;
+    struct object *object = tree_walk(&cell->tree, path, &name_count);
+    *ret_existing = NULL;
+    if (object && name_count == path->name_count) {
+        *ret_existing = object;
+        return NULL;
+    }
+    bool is_far = object && name_count + 1 < path->name_count;
+    if (!object || (is_far && !is_recursive) || object->type != OBJECT_MAP_NODE) {
+        struct object *unused = NULL;
+        return tree_resolve(&cell->tree, path, &unused);
+    }
+    for (uint16_t i = name_count; i < path->name_count; i++) {
+        if (path->names[i].size == 0 || path->names[i].size > OBJECT_NAME_SIZE_MAX) {
+            return error_new(
+                ERROR_GENERIC,
+                "Names of nodes in %.*s must have 1 to %d bytes",
+                SLICE(path->text),
+                OBJECT_NAME_SIZE_MAX);
+        }
+    }
+    if (HASH_COUNT(cell->tree.objects) >= OBJECT_COUNT_MAX) {
+        return error_new(ERROR_GENERIC, "The cluster has too many objects");
+    }
+    for (uint16_t i = name_count; i + 1 < path->name_count; i++) {
+        object = object_new(
+            &cell->tree, &cell->batch, OBJECT_MAP_NODE, object, path->names[i], cell->wall_us);
+    }
+    *ret_parent = object;
+    return NULL;
+}
+
+struct create_options {
+    enum object_type type;
+    bool is_recursive;
+    bool ignore_existing;
+    bool force;
+    struct node *attributes;
+};
+
+static struct error *read_create(struct request *request, struct create_options *options)
+{
+    struct slice type = {0};
+    TRY(node_get_string(request->parameters, "type", &type));
+    TRY(node_get_boolean(request->parameters, "recursive", &options->is_recursive));
+    TRY(node_get_boolean(request->parameters, "ignore_existing", &options->ignore_existing));
+    TRY(node_get_boolean(request->parameters, "force", &options->force));
+    if (type.size == 0) return error_new(ERROR_GENERIC, "Parameter \"type\" is missing");
+    if (!object_type_parse(type, &options->type)) {
+        return error_new(ERROR_GENERIC, "Unknown object type \"%.*s\"", SLICE(type));
+    }
+    struct node *attributes = node_find_text(request->parameters, "attributes");
+    if (!attributes || attributes->type == NODE_ENTITY) attributes = node_map(&request->arena);
+    if (attributes->type != NODE_MAP) {
+        return error_new(ERROR_GENERIC, "Parameter \"attributes\" must be a map");
+    }
+    options->attributes = attributes;
+    return NULL;
+}
+
+static struct error *create_node(
+    struct machine *machine,
+    const struct create_options *options,
+    struct object *parent,
+    struct slice name,
+    struct object **ret_object)
+{
+    struct cell *cell = &machine->cell;
+    switch (options->type) {
+    case OBJECT_TABLE:
+    case OBJECT_REPLICATED_TABLE:
+        return create_table(
+            machine,
+            parent,
+            name,
+            options->type == OBJECT_REPLICATED_TABLE,
+            options->attributes,
+            ret_object);
+    case OBJECT_MAP_NODE:
+    case OBJECT_DOCUMENT:
+    case OBJECT_STRING_NODE:
+    case OBJECT_INT64_NODE:
+    case OBJECT_UINT64_NODE:
+    case OBJECT_DOUBLE_NODE:
+    case OBJECT_BOOLEAN_NODE:
+    case OBJECT_LIST_NODE: break;
+    case OBJECT_TABLET_CELL:
+    case OBJECT_TABLET:
+    case OBJECT_TABLE_REPLICA:
+    case OBJECT_TABLE_COLLOCATION:
+    case OBJECT_ATOMIC_TABLET_TRANSACTION:
+    case OBJECT_CLUSTER:
+        return error_new(
+            ERROR_GENERIC,
+            "An object of type \"%s\" cannot be created at a path",
+            object_type_name(options->type));
+    }
+    struct object *object =
+        object_new(&cell->tree, &cell->batch, options->type, parent, name, cell->wall_us);
+    TRY(object_set_attributes(object, options->attributes));
+    if (options->type != OBJECT_MAP_NODE) {
+        struct arena arena CLEANUP(arena_releasep) = {0};
+        struct node *value = node_entity(&arena);
+        if (options->type == OBJECT_STRING_NODE) value = node_text(&arena, "");
+        if (options->type == OBJECT_INT64_NODE) value = node_int64(&arena, 0);
+        if (options->type == OBJECT_UINT64_NODE) value = node_uint64(&arena, 0);
+        if (options->type == OBJECT_DOUBLE_NODE) value = node_double(&arena, 0);
+        if (options->type == OBJECT_BOOLEAN_NODE) value = node_boolean(&arena, false);
+        if (options->type == OBJECT_LIST_NODE) value = node_list(&arena);
+        yson_print(value, YSON_BINARY, &object->value);
+    }
+    object_save(&cell->batch, object);
+    *ret_object = object;
+    return NULL;
+}
+
+static struct error *remove_object(
+    struct machine *machine, struct object *object, bool is_recursive, bool is_forced);
+
+static struct error *check_size(const struct node *value, const char *what)
+{
+    CLEANUP(buffer_releasep) struct buffer text = {0};
+    buffer_init(&text, OBJECT_VALUE_SIZE_MAX);
+    yson_print(value, YSON_BINARY, &text);
+    return buffer_check(&text, what);
+}
+
+static struct error *check_create(
+    const struct machine *machine, const struct create_options *options)
+{
+    TRY(check_size(options->attributes, "Attributes of an object"));
+    bool is_replicated = options->type == OBJECT_REPLICATED_TABLE;
+    if (options->type != OBJECT_TABLE && !is_replicated) return NULL;
+    return create_table_check(machine, is_replicated, options->attributes);
+}
+
+static struct error *create_at_path(
+    struct machine *machine,
+    struct request *request,
+    const struct create_options *options,
+    struct object **ret_object)
+{
+    struct ypath path;
+    TRY(command_path(request, &path));
+    if (path.has_attribute) {
+        return error_new(ERROR_GENERIC, "Cannot create an object at an attribute");
+    }
+    uint16_t name_count = 0;
+    struct object *existing = tree_walk(&machine->cell.tree, &path, &name_count);
+    if (existing && name_count == path.name_count && options->ignore_existing &&
+        existing->type == options->type) {
+        *ret_object = existing;
+        return NULL;
+    }
+    TRY(check_create(machine, options)); // Before anything is made or removed.
+    struct object *parent = NULL;
+    TRY(find_parent(machine, &path, options->is_recursive, &parent, ret_object));
+    if (*ret_object && (!options->force || !(*ret_object)->parent)) return already_exists(&path);
+    struct slice name = path.name_count > 0 ? path.names[path.name_count - 1] : slice_from("", 0);
+    if (*ret_object) {
+        parent = (*ret_object)->parent;
+        TRY(remove_object(machine, *ret_object, true, false));
+    }
+    return create_node(machine, options, parent, name, ret_object);
+}
+
+void command_create(struct machine *machine, struct request *request)
+{
+    struct create_options options = {0};
+    struct object *object = NULL;
+    struct error *error = read_create(request, &options);
+    if (!error && options.type == OBJECT_TABLE_REPLICA) {
+        error = create_replica(machine, options.attributes, &object);
+    } else if (!error) {
+        error = create_at_path(machine, request, &options, &object);
+    }
+    struct node *node = error ? NULL : node_guid(&request->arena, object->id);
+    command_answer(machine, request, error, node);
+}
+
+// -------------------------------------------------------------------------------------------------
+// get, list, exists
+
+struct get_options {
+    struct machine *machine;
+    struct arena *arena;
+    const struct node *attributes; // Names to show beside values; NULL for none.
+    uint32_t node_count;
+};
+
+static struct error *attach_attributes(
+    struct get_options *options, struct object *object, struct node *node)
+{
+    const struct node *names = options->attributes;
+    for (uint32_t i = 0; names && i < names->count; i++) {
+        const struct node *name = names->entries[i].value;
+        if (name->type != NODE_STRING) continue;
+        struct slice part = name->string;
+        struct ypath path = {.has_attribute = true, .attribute = &part, .attribute_count = 1};
+        struct node *value = NULL;
+        struct error *error =
+            attribute_get(options->machine, options->arena, object, &path, &value);
+        error_free(error); // What an object does not have is not shown.
+        if (!value) continue;
+        const char *key = arena_print(options->arena, "%.*s", SLICE(part));
+        node_set_attribute(options->arena, node, key, value);
+    }
+    return NULL;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the tree.
+static struct error *object_to_node(
+    struct get_options *options, struct object *object, struct node **ret_node)
+{
+    struct node *node = NULL;
+    if (++options->node_count > GET_NODE_COUNT_MAX) {
+        struct error *error = error_new(ERROR_GENERIC, "Too many nodes: get a smaller part");
+        return error_set_u64(error, "node_count_max", GET_NODE_COUNT_MAX);
+    }
+    if (object->type == OBJECT_MAP_NODE) {
+        node = node_map(options->arena);
+        for (struct object *child = object->children; child; child = child->hh_name.next) {
+            struct node *value = NULL;
+            TRY(object_to_node(options, child, &value));
+            node_set(options->arena, node, buffer_slice(&child->name), value);
+        }
+    } else if (object->value.size > 0) {
+        TRY(yson_parse(options->arena, buffer_slice(&object->value), &node));
+    } else {
+        node = node_entity(options->arena);
+    }
+    TRY(attach_attributes(options, object, node));
+    *ret_node = node;
+    return NULL;
+}
+
+static struct error *do_get(
+    struct machine *machine, struct request *request, struct node **ret_node)
+{
+    struct arena *arena = &request->arena;
+    struct ypath path;
+    TRY(command_path(request, &path));
+    struct tablet *tablet =
+        path.name_count == 0 ? tree_find_tablet(&machine->cell.tree, path.root) : NULL;
+    if (tablet) return tablet_attribute_get(machine, arena, tablet, &path, ret_node);
+    struct object *object = NULL;
+    TRY(tree_resolve(&machine->cell.tree, &path, &object));
+    if (path.has_attribute && path.attribute_count == 0) {
+        return attribute_get_all(machine, arena, object, ret_node);
+    }
+    if (path.has_attribute) return attribute_get(machine, arena, object, &path, ret_node);
+    struct get_options options = {
+        .machine = machine,
+        .arena = arena,
+        .attributes = node_find_text(request->parameters, "attributes"),
+    };
+    if (options.attributes && options.attributes->type != NODE_LIST) options.attributes = NULL;
+    return object_to_node(&options, object, ret_node);
+}
+
+void command_get(struct machine *machine, struct request *request)
+{
+    struct node *node = NULL;
+    struct error *error = do_get(machine, request, &node);
+    command_answer(machine, request, error, node);
+}
+
+static struct error *do_list(
+    struct machine *machine, struct request *request, struct node **ret_node)
+{
+    struct arena *arena = &request->arena;
+    struct ypath path;
+    TRY(command_path(request, &path));
+    struct object *object = NULL;
+    TRY(tree_resolve(&machine->cell.tree, &path, &object));
+    struct node *list = node_list(arena);
+    *ret_node = list;
+    if (path.has_attribute) {
+        struct node *value = NULL;
+        if (path.attribute_count == 0) {
+            TRY(attribute_get_all(machine, arena, object, &value));
+        } else {
+            TRY(attribute_get(machine, arena, object, &path, &value));
+        }
+        if (value->type != NODE_MAP) {
+            return error_new(ERROR_GENERIC, "\"%.*s\" is not a map", SLICE(path.text));
+        }
+        for (uint32_t i = 0; i < value->count; i++) {
+            node_add(arena, list, node_string(arena, value->entries[i].key));
+        }
+        return NULL;
+    }
+    if (object->type != OBJECT_MAP_NODE) {
+        return error_new(
+            ERROR_GENERIC,
+            "Cannot list %.*s: it is a %s",
+            SLICE(path.text),
+            object_type_name(object->type));
+    }
+    struct get_options options = {
+        .machine = machine,
+        .arena = arena,
+        .attributes = node_find_text(request->parameters, "attributes"),
+    };
+    if (options.attributes && options.attributes->type != NODE_LIST) options.attributes = NULL;
+    uint64_t limit_max = UINT64_MAX;
+    TRY(node_get_uint64(request->parameters, "max_size", &limit_max));
+    for (struct object *child = object->children; child; child = child->hh_name.next) {
+        if (list->count >= limit_max) break;
+        struct node *name = node_string(arena, buffer_slice(&child->name));
+        TRY(attach_attributes(&options, child, name));
+        node_add(arena, list, name);
+    }
+    return NULL;
+}
+
+void command_list(struct machine *machine, struct request *request)
+{
+    struct node *node = NULL;
+    struct error *error = do_list(machine, request, &node);
+    command_answer(machine, request, error, node);
+}
+
+void command_exists(struct machine *machine, struct request *request)
+{
+    struct node *node = NULL;
+    struct error *error = do_get(machine, request, &node);
+    bool exists = !error;
+    if (error && error_find(error, ERROR_RESOLVE_ERROR)) {
+        error_free(error);
+        error = NULL;
+    }
+    command_answer(machine, request, error, node_boolean(&request->arena, exists));
+}
+
+// -------------------------------------------------------------------------------------------------
+// set
+
+static enum object_type type_of_value(const struct node *value)
+{
+    switch (value->type) {
+    case NODE_MAP: return OBJECT_MAP_NODE;
+    case NODE_LIST: return OBJECT_LIST_NODE;
+    case NODE_STRING: return OBJECT_STRING_NODE;
+    case NODE_INT64: return OBJECT_INT64_NODE;
+    case NODE_UINT64: return OBJECT_UINT64_NODE;
+    case NODE_DOUBLE: return OBJECT_DOUBLE_NODE;
+    case NODE_BOOLEAN: return OBJECT_BOOLEAN_NODE;
+    case NODE_ENTITY: return OBJECT_DOCUMENT;
+    }
+    return OBJECT_DOCUMENT;
+}
+
+static struct error *set_value(struct cell *cell, struct object *object, const struct node *value)
+{
+    CLEANUP(buffer_releasep) struct buffer text = {0};
+    buffer_init(&text, OBJECT_VALUE_SIZE_MAX);
+    yson_print(value, YSON_BINARY, &text);
+    TRY(buffer_check(&text, "Value of a node"));
+    buffer_clear(&object->value);
+    buffer_append_slice(&object->value, buffer_slice(&text));
+    object_save(&cell->batch, object);
+    return NULL;
+}
+
+// Checks what is to be nodes, before any is made: their names and sizes.
+// NOLINTNEXTLINE(misc-no-recursion): YSON_DEPTH_MAX.
+static struct error *check_value(const struct node *value)
+{
+    if (value->type != NODE_MAP) return check_size(value, "Value of a node");
+    for (uint32_t i = 0; i < value->count; i++) {
+        size_t size = value->entries[i].key.size;
+        if (size == 0 || size > OBJECT_NAME_SIZE_MAX) {
+            return error_new(
+                ERROR_GENERIC, "Names of nodes must have 1 to %d bytes", OBJECT_NAME_SIZE_MAX);
+        }
+        TRY(check_value(value->entries[i].value));
+    }
+    return NULL;
+}
+
+// Makes a node, and for a map all below it.
+// NOLINTNEXTLINE(misc-no-recursion): YSON_DEPTH_MAX.
+static struct error *make_value(
+    struct machine *machine, struct object *parent, struct slice name, const struct node *value)
+{
+    struct cell *cell = &machine->cell;
+    struct object *object =
+        object_new(&cell->tree, &cell->batch, type_of_value(value), parent, name, cell->wall_us);
+    if (value->type != NODE_MAP) return set_value(cell, object, value);
+    for (uint32_t i = 0; i < value->count; i++) {
+        TRY(make_value(machine, object, value->entries[i].key, value->entries[i].value));
+    }
+    return NULL;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the tree.
+static struct error *check_removable(const struct object *object)
+{
+    // A replica, too, may go only when it has nothing undecided that nobody would decide (M5).
+    const struct table *table = object->replica ? object->replica->table : object->table;
+    for (uint32_t i = 0; table && i < table->tablet_count; i++) {
+        if (table->tablets[i].undecided_count == 0) continue;
+        return error_new(
+            ERROR_GENERIC,
+            "Cannot remove %s: tablet %s has undecided transactions, try again",
+            object_type_name(object->type),
+            GUID_TEXT(table->tablets[i].id));
+    }
+    for (struct object *child = object->children; child; child = child->hh_name.next) {
+        TRY(check_removable(child));
+    }
+    return NULL;
+}
+
+static struct error *set_existing(
+    struct machine *machine, struct object *object, const struct node *value, bool is_forced)
+{
+    if (object->table || object->replica) {
+        return error_new(ERROR_GENERIC, "Cannot set a %s", object_type_name(object->type));
+    }
+    bool is_map = object->type == OBJECT_MAP_NODE;
+    if (is_map != (value->type == NODE_MAP)) {
+        return error_new(
+            ERROR_GENERIC,
+            "Cannot set a node of type \"%s\" to a value of type \"%s\": remove it first",
+            object_type_name(object->type),
+            node_type_name(value->type));
+    }
+    if (!is_map) {
+        object->type = type_of_value(value);
+        return set_value(&machine->cell, object, value);
+    }
+    if (object->children && !is_forced) {
+        return error_new(
+            ERROR_GENERIC, "Cannot replace a map node that has children without \"force\"");
+    }
+    TRY(check_removable(object)); // All of them or none.
+    while (object->children) TRY(remove_object(machine, object->children, true, false));
+    for (uint32_t i = 0; i < value->count; i++) {
+        TRY(make_value(machine, object, value->entries[i].key, value->entries[i].value));
+    }
+    return NULL;
+}
+
+static struct error *do_set(struct machine *machine, struct request *request)
+{
+    struct arena *arena = &request->arena;
+    struct ypath path;
+    TRY(command_path(request, &path));
+    struct node *value = NULL;
+    TRY(format_read_node(arena, &request->input_format, request->input, &value));
+    if (path.has_attribute) {
+        struct object *object = NULL;
+        TRY(tree_resolve(&machine->cell.tree, &path, &object));
+        return attribute_set(machine, arena, object, &path, value);
+    }
+    bool is_recursive = false;
+    bool is_forced = false;
+    TRY(node_get_boolean(request->parameters, "recursive", &is_recursive));
+    TRY(node_get_boolean(request->parameters, "force", &is_forced));
+    TRY(check_value(value));
+    struct object *parent = NULL;
+    struct object *object = NULL;
+    TRY(find_parent(machine, &path, is_recursive, &parent, &object));
+    if (object) return set_existing(machine, object, value, is_forced);
+    return make_value(machine, parent, path.names[path.name_count - 1], value);
+}
+
+void command_set(struct machine *machine, struct request *request)
+{
+    struct error *error = do_set(machine, request);
+    if (!error) machine->coordinator.is_dirty = true; // Addresses of clusters may have changed.
+    command_answer(machine, request, error, NULL);
+}
+
+// -------------------------------------------------------------------------------------------------
+// remove
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the tree.
+static void leave_parts(struct machine *machine, struct object *object)
+{
+    if (object->table) {
+        if (object->table->is_replicated) {
+            coordinator_table_removing(&machine->coordinator, object->table);
+        }
+        receiver_table_removing(&machine->receiver, object->table);
+    }
+    if (object->replica) coordinator_replica_removing(&machine->coordinator, object->replica);
+    for (struct object *child = object->children; child; child = child->hh_name.next) {
+        leave_parts(machine, child);
+    }
+}
+
+static struct error *remove_object(
+    struct machine *machine, struct object *object, bool is_recursive, bool is_forced)
+{
+    struct cell *cell = &machine->cell;
+    (void)is_forced;
+    bool is_fixed = object == cell->tree.root || object->parent == cell->tree.root;
+    if (is_fixed && object->type == OBJECT_MAP_NODE) {
+        return error_new(ERROR_GENERIC, "This node belongs to the cluster and cannot be removed");
+    }
+    if (object->children && !is_recursive) {
+        return error_new(
+            ERROR_GENERIC, "Cannot remove a node that has children without \"recursive\"");
+    }
+    TRY(check_removable(object));
+    struct table *table = object->replica ? object->replica->table : NULL;
+    leave_parts(machine, object);
+    object_remove(&cell->tree, &cell->batch, object);
+    if (table) {
+        table->mode_revision++;
+        object_save(&cell->batch, table->object);
+        coordinator_table_changed(&machine->coordinator, table);
+        machine->coordinator.next_trim_us = cell->now_us; // Its part of the log is free now.
+    }
+    return NULL;
+}
+
+static struct error *do_remove(struct machine *machine, struct request *request)
+{
+    struct ypath path;
+    TRY(command_path(request, &path));
+    bool is_recursive = true;
+    bool is_forced = false;
+    TRY(node_get_boolean(request->parameters, "recursive", &is_recursive));
+    TRY(node_get_boolean(request->parameters, "force", &is_forced));
+    struct object *object = NULL;
+    struct error *error = tree_resolve(&machine->cell.tree, &path, &object);
+    if (error && is_forced) {
+        error_free(error);
+        return NULL;
+    }
+    TRY(error);
+    if (path.has_attribute) return attribute_remove(machine, &request->arena, object, &path);
+    return remove_object(machine, object, is_recursive, is_forced);
+}
+
+void command_remove(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, do_remove(machine, request), NULL);
+}

@@ -1,0 +1,520 @@
+// The life of tablets and replicas: mount … reshard, alter_table, alter_table_replica, trim_rows.
+#include "cluster/commands/commands.h"
+
+#include "cluster/core/layout.h"
+#include "coordinator/core/queue.h"
+#include "coordinator/core/sessions.h"
+
+#include <inttypes.h>
+
+static struct error *find_table(
+    struct machine *machine, struct request *request, struct table **ret_table)
+{
+    struct ypath path;
+    TRY(command_path(request, &path));
+    return tree_resolve_table(&machine->cell.tree, &request->arena, path.text, ret_table);
+}
+
+// -------------------------------------------------------------------------------------------------
+// State transitions (behaviour 3.1)
+
+struct transition {
+    const char *verb;
+    // The state to go to from each state; the same state for a no-op; -1 for an error.
+    int to[TABLET_FROZEN_MOUNTING + 1];
+};
+
+enum { NO = -1 };
+
+static const struct transition MOUNT = {
+    .verb = "mount",
+    .to =
+        {[TABLET_MOUNTING] = TABLET_MOUNTING,
+         [TABLET_MOUNTED] = TABLET_MOUNTED,
+         [TABLET_UNMOUNTING] = NO,
+         [TABLET_UNMOUNTED] = TABLET_MOUNTED,
+         [TABLET_FREEZING] = NO,
+         [TABLET_FROZEN] = NO,
+         [TABLET_UNFREEZING] = TABLET_UNFREEZING,
+         [TABLET_FROZEN_MOUNTING] = NO},
+};
+static const struct transition MOUNT_FROZEN = {
+    .verb = "mount",
+    .to =
+        {[TABLET_MOUNTING] = NO,
+         [TABLET_MOUNTED] = NO,
+         [TABLET_UNMOUNTING] = NO,
+         [TABLET_UNMOUNTED] = TABLET_FROZEN,
+         [TABLET_FREEZING] = TABLET_FREEZING,
+         [TABLET_FROZEN] = TABLET_FROZEN,
+         [TABLET_UNFREEZING] = NO,
+         [TABLET_FROZEN_MOUNTING] = TABLET_FROZEN_MOUNTING},
+};
+static const struct transition UNMOUNT = {
+    .verb = "unmount",
+    .to =
+        {[TABLET_MOUNTING] = NO,
+         [TABLET_MOUNTED] = TABLET_UNMOUNTING,
+         [TABLET_UNMOUNTING] = TABLET_UNMOUNTING,
+         [TABLET_UNMOUNTED] = TABLET_UNMOUNTED,
+         [TABLET_FREEZING] = NO,
+         [TABLET_FROZEN] = TABLET_UNMOUNTING,
+         [TABLET_UNFREEZING] = NO,
+         [TABLET_FROZEN_MOUNTING] = NO},
+};
+static const struct transition FREEZE = {
+    .verb = "freeze",
+    .to =
+        {[TABLET_MOUNTING] = NO,
+         [TABLET_MOUNTED] = TABLET_FREEZING,
+         [TABLET_UNMOUNTING] = NO,
+         [TABLET_UNMOUNTED] = NO,
+         [TABLET_FREEZING] = TABLET_FREEZING,
+         [TABLET_FROZEN] = TABLET_FROZEN,
+         [TABLET_UNFREEZING] = NO,
+         [TABLET_FROZEN_MOUNTING] = TABLET_FROZEN_MOUNTING},
+};
+static const struct transition UNFREEZE = {
+    .verb = "unfreeze",
+    .to =
+        {[TABLET_MOUNTING] = NO,
+         [TABLET_MOUNTED] = TABLET_MOUNTED,
+         [TABLET_UNMOUNTING] = NO,
+         [TABLET_UNMOUNTED] = NO,
+         [TABLET_FREEZING] = NO,
+         [TABLET_FROZEN] = TABLET_MOUNTED,
+         [TABLET_UNFREEZING] = TABLET_UNFREEZING,
+         [TABLET_FROZEN_MOUNTING] = NO},
+};
+
+// The tablets [begin, end) that a command names, all by default.
+static struct error *read_range(
+    const struct request *request,
+    const struct table *table,
+    uint32_t *ret_begin,
+    uint32_t *ret_end)
+{
+    uint64_t first = 0;
+    uint64_t last = table->tablet_count - 1;
+    TRY(node_get_uint64(request->parameters, "first_tablet_index", &first));
+    TRY(node_get_uint64(request->parameters, "last_tablet_index", &last));
+    if (first > last || last >= table->tablet_count) {
+        return error_new(
+            ERROR_GENERIC,
+            "Invalid tablet range [%" PRIu64 ", %" PRIu64 "]: the table has %u tablets",
+            first,
+            last,
+            table->tablet_count);
+    }
+    *ret_begin = (uint32_t)first;
+    *ret_end = (uint32_t)last + 1;
+    return NULL;
+}
+
+static struct error *check_replicas_settled(const struct tablet *tablet)
+{
+    for (size_t i = 0; i < arr_count(tablet->table->replicas); i++) {
+        const struct replica *replica = tablet->table->replicas[i];
+        if (replica->state != REPLICA_STATE_ENABLING && replica->state != REPLICA_STATE_DISABLING) {
+            continue;
+        }
+        return error_new(
+            ERROR_INVALID_TABLET_STATE,
+            "Cannot unmount tablet %s since replica %s is in \"%s\" state",
+            GUID_TEXT(tablet->id),
+            GUID_TEXT(replica->object->id),
+            replica_state_name(replica->state));
+    }
+    return NULL;
+}
+
+static struct error *read_settings(struct table *table)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct node *attributes = NULL;
+    TRY(object_attributes(&arena, table->object, &attributes));
+    return table_settings_read(attributes, &table->settings);
+}
+
+static struct error *move_tablets(
+    struct machine *machine, struct request *request, const struct transition *transition)
+{
+    struct table *table = NULL;
+    uint32_t begin = 0;
+    uint32_t end = 0;
+    TRY(find_table(machine, request, &table));
+    if (!table->is_dynamic) {
+        return error_new(ERROR_GENERIC, "Cannot %s a static table", transition->verb);
+    }
+    TRY(read_range(request, table, &begin, &end));
+    for (uint32_t i = begin; i < end; i++) {
+        const struct tablet *tablet = &table->tablets[i];
+        if (transition->to[tablet->state] == NO) {
+            return error_new(
+                ERROR_INVALID_TABLET_STATE,
+                "Cannot %s tablet %s in \"%s\" state",
+                transition->verb,
+                GUID_TEXT(tablet->id),
+                tablet_state_name(tablet->state));
+        }
+        if (transition == &UNMOUNT) TRY(check_replicas_settled(tablet));
+    }
+    if (transition == &MOUNT || transition == &MOUNT_FROZEN) TRY(read_settings(table));
+    for (uint32_t i = begin; i < end; i++) {
+        table->tablets[i].state = (enum tablet_state)transition->to[table->tablets[i].state];
+    }
+    machine->has_leaving_tablets = true;
+    object_save(&machine->cell.batch, table->object);
+    if (table->is_replicated) coordinator_table_changed(&machine->coordinator, table);
+    return NULL;
+}
+
+void command_mount_table(struct machine *machine, struct request *request)
+{
+    bool is_frozen = false;
+    struct error *error = node_get_boolean(request->parameters, "freeze", &is_frozen);
+    if (!error) error = move_tablets(machine, request, is_frozen ? &MOUNT_FROZEN : &MOUNT);
+    command_answer(machine, request, error, NULL);
+}
+
+void command_unmount_table(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, move_tablets(machine, request, &UNMOUNT), NULL);
+}
+
+void command_freeze_table(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, move_tablets(machine, request, &FREEZE), NULL);
+}
+
+void command_unfreeze_table(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, move_tablets(machine, request, &UNFREEZE), NULL);
+}
+
+void command_remount_table(struct machine *machine, struct request *request)
+{
+    struct table *table = NULL;
+    struct error *error = find_table(machine, request, &table);
+    if (!error) error = read_settings(table);
+    if (!error && table->is_replicated) coordinator_table_changed(&machine->coordinator, table);
+    command_answer(machine, request, error, NULL);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Reshard
+
+static struct error *check_unmounted(const struct table *table, const char *what)
+{
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        if (table->tablets[i].state == TABLET_UNMOUNTED) continue;
+        return error_new(
+            ERROR_INVALID_TABLET_STATE, "Cannot %s since not all tablets are unmounted", what);
+    }
+    return NULL;
+}
+
+static bool has_rows(const struct table *table)
+{
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        const struct tablet *tablet = &table->tablets[i];
+        uint64_t count = tablet->queue ? tablet->queue->end.row_index : tablet->total_row_count;
+        if (count > 0) return true;
+    }
+    return false;
+}
+
+static struct error *plan_reshard(
+    const struct request *request,
+    const struct table *table,
+    uint64_t *ret_count,
+    const struct node **ret_pivots)
+{
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        if (table->tablets[i].state == TABLET_UNMOUNTED) continue;
+        return error_new(
+            ERROR_INVALID_TABLET_STATE,
+            "Cannot reshard table since tablet %s is not unmounted",
+            GUID_TEXT(table->tablets[i].id));
+    }
+    const struct node *pivots = node_find_text(request->parameters, "pivot_keys");
+    if (pivots && pivots->type == NODE_ENTITY) pivots = NULL;
+    uint64_t count = 0;
+    TRY(node_get_uint64(request->parameters, "tablet_count", &count));
+    if (pivots && (pivots->type != NODE_LIST || count != 0)) {
+        return error_new(ERROR_GENERIC, "Cannot specify both \"tablet_count\" and \"pivot_keys\"");
+    }
+    if (table_is_sorted(table)) {
+        if (!pivots) {
+            return error_new(
+                ERROR_GENERIC,
+                table->is_replicated ? "Pivot keys must be provided to reshard a replicated table"
+                                     : "Pivot keys must be provided to reshard a sorted table");
+        }
+        count = pivots->count;
+    } else if (pivots) {
+        return error_new(ERROR_GENERIC, "Table is ordered; must provide tablet count");
+    }
+    if (count == 0) return error_new(ERROR_GENERIC, "Tablet count must be positive");
+    if (count > TABLET_COUNT_MAX) {
+        return error_new(
+            ERROR_GENERIC, "Tablet count cannot exceed the limit of %d", TABLET_COUNT_MAX);
+    }
+    if ((table->is_replicated || !table_is_sorted(table)) && has_rows(table)) {
+        return error_new(
+            ERROR_GENERIC,
+            "Cannot reshard non-empty table of type \"%s\"",
+            object_type_name(table->object->type));
+    }
+    if (table->sink) {
+        return error_new(ERROR_GENERIC, "Cannot reshard a table that is being replicated to");
+    }
+    *ret_count = count;
+    *ret_pivots = pivots;
+    return NULL;
+}
+
+static struct error *check_pivots(const struct table *table, const struct node *pivots)
+{
+    struct table trial = {.schema = table->schema, .tablet_count = pivots->count};
+    trial.tablets = must_alloc(calloc(pivots->count, sizeof *trial.tablets));
+    struct error *error = table_set_pivots(&trial, pivots);
+    for (uint32_t i = 0; i < trial.tablet_count; i++) buffer_release(&trial.tablets[i].pivot);
+    free(trial.tablets);
+    return error;
+}
+
+static struct error *do_reshard(struct machine *machine, struct request *request)
+{
+    struct cell *cell = &machine->cell;
+    struct table *table = NULL;
+    uint64_t count = 0;
+    const struct node *pivots = NULL;
+    TRY(find_table(machine, request, &table));
+    TRY(plan_reshard(request, table, &count, &pivots));
+    if (pivots) TRY(check_pivots(table, pivots));
+    struct replica **replicas = NULL; // Their sessions speak of the old tablets.
+    for (size_t i = 0; i < arr_count(table->replicas); i++) arr_add(replicas, table->replicas[i]);
+    if (table->is_replicated) coordinator_table_removing(&machine->coordinator, table);
+    table_set_tablets(&cell->tree, &cell->batch, table, (uint32_t)count);
+    struct error *error = pivots ? table_set_pivots(table, pivots) : NULL;
+    if (!error && table->is_replicated) {
+        error = coordinator_table_added(&machine->coordinator, table);
+    }
+    for (size_t i = 0; !error && i < arr_count(replicas); i++) {
+        error = coordinator_replica_added(&machine->coordinator, replicas[i]);
+    }
+    arr_free(replicas);
+    object_save(&cell->batch, table->object);
+    return error;
+}
+
+void command_reshard_table(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, do_reshard(machine, request), NULL);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Alter
+
+static struct error *alter_upstream(struct table *table, struct guid upstream)
+{
+    if (table->is_replicated) {
+        return error_new(
+            ERROR_GENERIC, "Upstream replica cannot be explicitly set for replicated tables");
+    }
+    if (!table->is_dynamic) {
+        return error_new(ERROR_GENERIC, "Upstream replica can only be set for dynamic tables");
+    }
+    TRY(check_unmounted(table, "change upstream replica"));
+    table->upstream_replica_id = upstream;
+    return NULL;
+}
+
+static struct error *do_alter(struct machine *machine, struct request *request)
+{
+    struct arena *arena = &request->arena;
+    struct table *table = NULL;
+    TRY(find_table(machine, request, &table));
+    const struct node *parameters = request->parameters;
+    const struct node *schema_node = node_find_text(parameters, "schema");
+    const struct node *dynamic = node_find_text(parameters, "dynamic");
+    const struct node *upstream_node = node_find_text(parameters, "upstream_replica_id");
+    if (schema_node && schema_node->type == NODE_ENTITY) schema_node = NULL;
+    if (upstream_node && upstream_node->type == NODE_ENTITY) upstream_node = NULL;
+    if (dynamic && dynamic->type == NODE_BOOLEAN && !dynamic->boolean) {
+        return error_new(
+            ERROR_GENERIC,
+            "Cannot switch mode from dynamic to static for table type \"%s\"",
+            object_type_name(table->object->type));
+    }
+    if (dynamic && dynamic->type == NODE_BOOLEAN && table->is_replicated) {
+        return error_new(ERROR_GENERIC, "Cannot alter table of type \"replicated_table\"");
+    }
+    struct schema *schema = NULL;
+    if (schema_node) {
+        TRY(schema_parse(arena, schema_node, &schema));
+        TRY(check_unmounted(table, "change table schema"));
+        TRY(schema_check_alter(table->schema, schema, false));
+    }
+    if (upstream_node) {
+        struct guid upstream = GUID_NULL;
+        TRY(node_get_guid(parameters, "upstream_replica_id", &upstream));
+        TRY(alter_upstream(table, upstream));
+    }
+    if (schema) table_set_schema(table, schema);
+    object_save(&machine->cell.batch, table->object);
+    return NULL;
+}
+
+void command_alter_table(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, do_alter(machine, request), NULL);
+}
+
+static struct error *check_enable(const struct replica *replica, bool enabled)
+{
+    enum replica_state wrong = enabled ? REPLICA_STATE_DISABLING : REPLICA_STATE_ENABLING;
+    if (replica->state == wrong) {
+        return error_new(
+            ERROR_INVALID_TABLET_STATE,
+            "Table replica %s is in \"%s\" state",
+            GUID_TEXT(replica->object->id),
+            replica_state_name(replica->state));
+    }
+    for (uint32_t i = 0; i < replica->table->tablet_count; i++) {
+        const struct tablet *tablet = &replica->table->tablets[i];
+        if (tablet->state != TABLET_UNMOUNTING) continue;
+        return error_new(
+            ERROR_INVALID_TABLET_STATE,
+            "Cannot alter \"enabled\" replica flag since tablet %s is in \"%s\" state",
+            GUID_TEXT(tablet->id),
+            tablet_state_name(tablet->state));
+    }
+    return NULL;
+}
+
+struct replica_change {
+    enum replica_mode mode;
+    bool enabled;
+    bool has_enabled;
+    bool preserve_timestamps;
+    bool is_atomicity_none;
+    bool is_tracked;
+};
+
+static struct error *read_replica_change(
+    const struct node *parameters, const struct replica *replica, struct replica_change *change)
+{
+    struct slice mode = {0};
+    struct slice atomicity = {0};
+    const struct node *enabled = node_find_text(parameters, "enabled");
+    *change = (struct replica_change){
+        .mode = replica->mode,
+        .has_enabled = enabled && enabled->type != NODE_ENTITY,
+        .preserve_timestamps = replica->preserve_timestamps,
+        .is_atomicity_none = replica->is_atomicity_none,
+        .is_tracked = replica->is_tracked,
+    };
+    TRY(node_get_boolean(parameters, "enabled", &change->enabled));
+    TRY(node_get_string(parameters, "mode", &mode));
+    TRY(node_get_string(parameters, "atomicity", &atomicity));
+    TRY(node_get_boolean(parameters, "preserve_timestamps", &change->preserve_timestamps));
+    TRY(node_get_boolean(parameters, "enable_replicated_table_tracker", &change->is_tracked));
+    if (mode.size > 0) TRY(replica_mode_parse(mode, &change->mode));
+    if (atomicity.size > 0) TRY(atomicity_parse(atomicity, &change->is_atomicity_none));
+    if (change->has_enabled) TRY(check_enable(replica, change->enabled));
+    if (!change->is_atomicity_none || change->preserve_timestamps) return NULL;
+    return error_new(
+        ERROR_INVALID_TABLET_STATE, "Cannot set atomicity none with preserveTimestamps false");
+}
+
+static struct error *do_alter_replica(struct machine *machine, struct request *request)
+{
+    struct cell *cell = &machine->cell;
+    struct guid id = GUID_NULL;
+    TRY(node_get_guid(request->parameters, "replica_id", &id));
+    struct object *object = tree_find(&cell->tree, id);
+    if (!object || !object->replica) {
+        return error_new(ERROR_RESOLVE_ERROR, "No such table replica %s", GUID_TEXT(id));
+    }
+    struct replica *replica = object->replica;
+    struct replica_change change;
+    TRY(read_replica_change(request->parameters, replica, &change));
+
+    // M1: one record with all that changes, and a new revision.
+    replica->mode = change.mode;
+    replica->preserve_timestamps = change.preserve_timestamps;
+    replica->is_atomicity_none = change.is_atomicity_none;
+    replica->is_tracked = change.is_tracked;
+    if (change.has_enabled && change.enabled) {
+        replica->state = REPLICA_STATE_ENABLED;
+        replica->was_ever_enabled = true;
+    }
+    if (change.has_enabled && !change.enabled && replica->state == REPLICA_STATE_ENABLED) {
+        replica->state = REPLICA_STATE_DISABLING;
+    }
+    replica->table->mode_revision++;
+    object_save(&cell->batch, object);
+    object_save(&cell->batch, replica->table->object);
+    coordinator_table_changed(&machine->coordinator, replica->table);
+    return NULL;
+}
+
+void command_alter_table_replica(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, do_alter_replica(machine, request), NULL);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Trim
+
+static struct error *do_trim(struct machine *machine, struct request *request)
+{
+    struct cell *cell = &machine->cell;
+    struct table *table = NULL;
+    uint64_t index = 0;
+    uint64_t trimmed = 0;
+    TRY(find_table(machine, request, &table));
+    TRY(node_get_uint64(request->parameters, "tablet_index", &index));
+    TRY(node_get_uint64(request->parameters, "trimmed_row_count", &trimmed));
+    if (table->is_replicated) {
+        return error_new(
+            ERROR_GENERIC, "A replicated table cannot be trimmed: it trims its log by itself");
+    }
+    if (table_is_sorted(table)) {
+        return error_new(ERROR_GENERIC, "Cannot trim rows of a sorted table");
+    }
+    if (index >= table->tablet_count) {
+        return error_new(
+            ERROR_GENERIC,
+            "Invalid tablet index: actual %" PRIu64 ", expected in range [0, %u]",
+            index,
+            table->tablet_count - 1);
+    }
+    struct tablet *tablet = &table->tablets[index];
+    if (tablet->state != TABLET_MOUNTED) {
+        return error_new(
+            ERROR_TABLET_NOT_MOUNTED,
+            "Tablet %s of table %.*s is in \"%s\" state",
+            GUID_TEXT(tablet->id),
+            SLICE(object_path(&request->arena, table->object)),
+            tablet_state_name(tablet->state));
+    }
+    trimmed = MIN(trimmed, tablet->total_row_count);
+    if (trimmed <= tablet->trimmed_row_count) return NULL;
+    struct layout_key begin = layout_ordered_row(tablet->number, tablet->trimmed_row_count);
+    struct layout_key end = layout_ordered_row(tablet->number, trimmed);
+    store_batch_remove_range(&cell->batch, STORE_DATA, layout_slice(&begin), layout_slice(&end));
+    tablet->trimmed_row_count = trimmed;
+    CLEANUP(buffer_releasep) struct buffer value = {0};
+    put_varint(&value, trimmed);
+    struct layout_key key = layout_ordered_trimmed(tablet->number);
+    store_batch_put(&cell->batch, STORE_META, layout_slice(&key), buffer_slice(&value));
+    return NULL;
+}
+
+void command_trim_rows(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, do_trim(machine, request), NULL);
+}

@@ -1,0 +1,211 @@
+// The objects of a cluster: the tree of nodes, tables with their tablets, replicas of tables.
+//
+// All of it is in memory and in the store, one key for each object. A change goes into the caller's
+// batch (object_save) at the time it is made in memory; the caller applies the batch before
+// anything depends on it. Belongs to one loop.
+#pragma once
+
+#include "base/containers.h"
+#include "base/store.h"
+#include "model/guid.h"
+#include "model/node.h"
+#include "model/position.h"
+#include "model/replica.h"
+#include "model/schema.h"
+#include "model/ypath.h"
+
+#define OBJECT_COUNT_MAX        1000000
+#define OBJECT_VALUE_SIZE_MAX   (UINT64_C(4) << 20)
+#define TABLET_COUNT_MAX        1024
+#define TABLE_REPLICA_COUNT_MAX 64
+#define OBJECT_NAME_SIZE_MAX    256
+
+struct queue;   // coordinator/core/queue.h: the replication log of a tablet.
+struct session; // coordinator/core/sessions.h: the conversation with a replica.
+struct sink;    // replica_node/core/receiver.h: what a table holds as a replica.
+
+struct object {
+    struct guid id;
+    enum object_type type;
+    struct object *parent; // Borrowed; NULL for the root and for what is not in the tree.
+    struct buffer name;
+    struct buffer attributes; // User attributes: a YSON map, or empty.
+    struct buffer value;      // Of scalar nodes and documents: binary YSON.
+    uint64_t created_wall_us;
+    struct object *children; // Of map nodes, by name.
+    struct table *table;     // Of tables. Owned.
+    struct replica *replica; // Of table replicas. Owned.
+    UT_hash_handle hh;       // In the tree's objects, by id.
+    UT_hash_handle hh_name;  // In the parent's children.
+};
+
+// Options that a table takes from its attributes when it is mounted. Times in ms as users give
+// them.
+struct table_settings {
+    uint64_t min_replication_log_ttl_ms;
+    uint64_t batch_row_count_max;       // max_rows_per_replication_commit
+    uint64_t batch_timestamp_count_max; // max_timestamps_per_replication_commit
+    uint64_t batch_data_weight_max;     // max_data_weight_per_replication_commit
+    uint64_t replication_tick_ms;       // How often idle replicas hear a closed timestamp.
+    uint64_t throttler_limit;           // Bytes a second; 0 for none.
+    uint64_t throttler_period_ms;
+    bool preserve_tablet_index;
+};
+
+struct tablet {
+    struct table *table; // Borrowed.
+    struct guid id;
+    uint32_t index;
+    uint32_t number; // In keys of the store; never given out twice.
+    enum tablet_state state;
+    struct buffer pivot; // The encoded key at which a sorted tablet begins; empty for the first.
+    uint64_t last_write_timestamp;
+    uint64_t total_row_count;   // Of ordered tables; of queues see queue.h.
+    uint64_t trimmed_row_count; // Of ordered tables.
+    uint32_t undecided_count;   // Transactions that wrote here and are not decided.
+    struct queue *queue;        // Of replicated tables. Owned by the coordinator.
+    UT_hash_handle hh;          // In the tree's tablets, by id.
+};
+
+struct table {
+    struct object *object; // Borrowed.
+    struct arena arena;    // Holds the schema.
+    struct schema *schema;
+    bool is_dynamic;
+    bool is_replicated;
+    struct guid upstream_replica_id;
+    uint32_t number;        // In keys of the store: rows of sorted tables lie under it.
+    struct tablet *tablets; // An array of tablet_count.
+    uint32_t tablet_count;
+    struct replica **replicas; // stb array; of replicated tables, in the order of creation.
+    struct table_settings settings;
+    uint64_t mode_revision; // Grows with each change of a replica's mode or state.
+    struct sink *sink;      // NULL until rows come from upstream. Owned by the receiver.
+};
+
+// A replica of a replicated table, as its meta-cluster describes it.
+struct replica {
+    struct object *object; // Borrowed.
+    struct table *table;   // Borrowed.
+    struct buffer cluster_name;
+    struct buffer path;
+    enum replica_mode mode;
+    enum replica_state state;
+    bool preserve_timestamps;
+    bool is_atomicity_none;
+    bool is_tracked;             // enable_replicated_table_tracker
+    bool was_ever_enabled;       // Only then can it hold undecided records.
+    uint64_t start_timestamp;    // Records at or below it are not for this replica.
+    uint64_t *start_row_indexes; // stb array; empty, or one for each tablet.
+    struct session *session;     // Owned by the coordinator.
+};
+
+// What ids of objects are made from, besides a counter.
+struct id_origin {
+    uint16_t cell_tag;
+    uint32_t salt; // Random for each cluster: the same counters of two give different ids.
+};
+
+struct tree {
+    struct store *store; // Borrowed.
+    struct id_origin origin;
+    struct object *root;    // Borrowed from `objects`.
+    struct object *objects; // By id. Owned.
+    struct tablet *tablets; // By id. Owned by their tables.
+    uint64_t next_counter;  // For ids.
+    uint32_t next_number;   // For keys of the store.
+};
+
+// Loads all objects; makes the root, //tmp, //home and //sys with //sys/clusters in an empty store.
+MUST_USE struct error *tree_init(
+    struct tree *tree, struct store *store, struct id_origin origin, uint64_t wall_us);
+void tree_release(struct tree *tree);
+
+struct object *tree_find(const struct tree *tree, struct guid id);           // NULL if absent.
+struct tablet *tree_find_tablet(const struct tree *tree, struct guid id);    // NULL if absent.
+struct object *object_child(const struct object *object, struct slice name); // NULL if absent.
+
+// Finds the object that a path leads to, attributes left aside: 500 `Error resolving path %v` with
+// an inner error that says where it ends.
+MUST_USE struct error *tree_resolve(
+    const struct tree *tree, const struct ypath *path, struct object **ret_object);
+
+// As tree_resolve, for a text without attributes that must lead to a table.
+MUST_USE struct error *tree_resolve_table(
+    const struct tree *tree, struct arena *arena, struct slice path, struct table **ret_table);
+
+// How far a path can be followed: the last object on it and the number of names used up.
+struct object *tree_walk(
+    const struct tree *tree, const struct ypath *path, uint16_t *ret_name_count);
+
+// A new id.
+struct guid tree_new_id(struct tree *tree, struct store_batch *batch, enum object_type type);
+uint32_t tree_new_number(struct tree *tree, struct store_batch *batch);
+
+// Makes an object under a parent (NULL for objects outside the tree) and saves it. The caller has
+// checked that the name is free.
+struct object *object_new(
+    struct tree *tree,
+    struct store_batch *batch,
+    enum object_type type,
+    struct object *parent,
+    struct slice name,
+    uint64_t wall_us);
+
+// Gives an object a table with `tablet_count` unmounted tablets (pivots empty). The schema is
+// copied.
+struct table *object_add_table(
+    struct tree *tree,
+    struct store_batch *batch,
+    struct object *object,
+    const struct schema *schema,
+    uint32_t tablet_count);
+
+// Replaces a table's tablets by new, unmounted ones.
+void table_set_tablets(
+    struct tree *tree, struct store_batch *batch, struct table *table, uint32_t tablet_count);
+
+// Replaces the schema; ids of columns stay.
+void table_set_schema(struct table *table, const struct schema *schema);
+
+// Gives an object a replica description and adds it to its table.
+struct replica *object_add_replica(struct object *object, struct table *table);
+
+// Writes an object with its table or replica into the batch.
+void object_save(struct store_batch *batch, const struct object *object);
+
+// Removes an object and all below it, from memory and by the batch; a table's rows too. What others
+// own (queue, session, sink) must be gone from tables and replicas.
+void object_remove(struct tree *tree, struct store_batch *batch, struct object *object);
+
+// The path of an object in the tree, or #id of another, printed into the arena.
+struct slice object_path(struct arena *arena, const struct object *object);
+
+// The user attributes as a map, never NULL; changes to it count only when set.
+MUST_USE struct error *object_attributes(
+    struct arena *arena, const struct object *object, struct node **ret_map);
+MUST_USE struct error *object_set_attributes(struct object *object, const struct node *map);
+
+// Reads a table's settings from its attributes; fails if one has a wrong type or is out of range.
+MUST_USE struct error *table_settings_read(
+    const struct node *attributes, struct table_settings *ret_settings);
+
+// The tablet of a sorted table to which an encoded key belongs.
+struct tablet *table_tablet_of_key(struct table *table, struct slice key);
+
+static inline bool table_is_sorted(const struct table *table)
+{
+    return table->schema->key_column_count > 0;
+}
+
+static inline bool tablet_is_readable(const struct tablet *tablet)
+{
+    return tablet->state == TABLET_MOUNTED || tablet->state == TABLET_FREEZING ||
+           tablet->state == TABLET_FROZEN || tablet->state == TABLET_UNFREEZING;
+}
+
+// Whether replicators work on it.
+static inline bool tablet_is_active(const struct tablet *tablet)
+{
+    return tablet->state != TABLET_UNMOUNTED && tablet->state != TABLET_UNMOUNTING;
+}

@@ -1,0 +1,120 @@
+// What a client asks of a cluster, and the answer: the form in which all faces hand it to the core.
+//
+// A request owns an arena with everything in it. It goes in with machine_request and comes back,
+// answered, as an effect; exactly once.
+#pragma once
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/containers.h"
+#include "base/error.h"
+#include "model/format.h"
+#include "model/guid.h"
+#include "model/node.h"
+#include "model/timestamp.h"
+
+struct lookup_plan; // cluster/reads.h
+struct select_plan; // cluster/reads.h
+
+enum request_kind {
+    REQUEST_COMMAND, // Any command by name; see cluster/commands.
+    REQUEST_COMMIT,  // Modifications, alone or as the end of a transaction.
+    REQUEST_LOOKUP,
+    REQUEST_SELECT,
+    REQUEST_START_TRANSACTION,
+    REQUEST_PING_TRANSACTION,
+    REQUEST_ABORT_TRANSACTION,
+    REQUEST_MODIFY, // Adds modifications to a transaction.
+};
+
+struct modification {
+    struct slice path;
+    struct slice rows; // A rowset.
+    bool is_delete;
+    bool is_update;
+    bool is_aggregate;
+    bool require_sync_replica;
+};
+
+// What the answer holds, besides an error.
+enum request_output {
+    OUTPUT_NONE,
+    OUTPUT_NODE,   // `node`, to be written in the asked format.
+    OUTPUT_ROWSET, // `output`: a rowset, to be written in the asked format by a command.
+};
+
+struct request {
+    struct arena arena;
+    enum request_kind kind;
+    void *owner;          // Of the face; nobody else looks at it.
+    uint64_t deadline_us; // When the client stops waiting.
+
+    // What is asked. All borrowed from the arena.
+    struct guid transaction_id; // Null for none.
+    struct guid mutation_id;    // Null for none: a repeated one gets the first one's answer.
+    struct modification *modifications;
+    uint32_t modification_count;
+    uint64_t transaction_timeout_us; // START_TRANSACTION.
+
+    struct slice path;      // LOOKUP.
+    struct slice rows;      // LOOKUP: keys, a rowset.
+    struct slice *columns;  // LOOKUP: what to return.
+    uint32_t column_count;  // 0 for all.
+    bool keep_missing_rows; // LOOKUP.
+    struct slice query;     // SELECT.
+    struct slice
+        *table_paths; // SELECT sent on by a coordinator: where the query's tables are here.
+    uint32_t table_path_count;    // 0 if the query says so itself.
+    uint64_t timestamp;           // LOOKUP, SELECT: TIMESTAMP_SYNC_LAST_COMMITTED for the newest.
+    uint64_t input_row_limit;     // SELECT; 0 for the default.
+    uint64_t output_row_limit;    // SELECT; 0 for the default.
+    bool allow_incomplete_result; // SELECT: what lies beyond a limit is left out.
+    struct guid
+        upstream_replica_id; // LOOKUP, SELECT sent on by a coordinator: what the table must be.
+
+    struct slice command; // COMMAND.
+    struct node *parameters;
+    struct slice input;
+    struct format input_format;
+    struct format output_format;
+
+    // The answer.
+    struct error *error; // Owned.
+    uint64_t commit_timestamp;
+    struct guid id;
+    enum request_output output_kind;
+    struct node *node;
+    struct buffer output; // A rowset, or if `block_ends` says so several, one after another.
+    size_t *block_ends;   // stb array: where each rowset of a select's output ends.
+
+    // What the core has made of a read, for whoever runs it. In the arena.
+    struct lookup_plan *lookup;
+    struct select_plan *select;
+
+    // The core's own, while the request waits.
+    uint64_t start_timestamp; // Of the transaction; 0 if there is none.
+    bool is_merged;           // The transaction's modifications are among the request's.
+    uint64_t wait_until_us;
+    uint64_t wait_sequence;
+    struct request *next;
+    struct request *prev;
+};
+
+MUST_USE static inline struct request *request_new(enum request_kind kind)
+{
+    struct request *request = must_alloc(calloc(1, sizeof *request));
+    request->kind = kind;
+    request->deadline_us = UINT64_MAX;
+    request->timestamp = TIMESTAMP_SYNC_LAST_COMMITTED;
+    return request;
+}
+
+static inline void request_free(struct request *request)
+{
+    if (!request) return;
+    error_free(request->error);
+    buffer_release(&request->output);
+    arr_free(request->block_ends);
+    arena_release(&request->arena);
+    free(request);
+}

@@ -1,0 +1,510 @@
+#include "cluster/core/writes.h"
+
+#include "base/hash.h"
+#include "cluster/core/versions.h"
+#include "model/key.h"
+#include "model/rowset.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+// A name of a rowset that is no column but says where an ordered row goes.
+#define TABLET_INDEX_NAME SLICE_OF("$tablet_index")
+#define NO_TABLET_INDEX   INT64_MIN
+
+uint64_t row_hash(const struct table *table, struct slice key)
+{
+    return hash_bytes(key, table->number);
+}
+
+void writes_map_names(
+    const struct schema *schema,
+    const struct slice *names,
+    uint16_t name_count,
+    uint16_t *ret_columns)
+{
+    for (uint16_t i = 0; i < name_count; i++) ret_columns[i] = schema_find(schema, names[i]);
+}
+
+// -------------------------------------------------------------------------------------------------
+// One row
+
+static struct error *check_column_use(
+    const struct table *table, const struct modification *modification, const struct value *value)
+{
+    const struct column *column = &table->schema->columns[value->column];
+    if (column->expression.size > 0) {
+        return error_new(
+            ERROR_GENERIC,
+            "Column \"%.*s\" is computed automatically and should not be provided by user",
+            SLICE(column->name));
+    }
+    if (modification->is_delete && !column->is_key) {
+        return error_new(ERROR_GENERIC, "Non-key column %.*s in a key", SLICE(column->name));
+    }
+    if (value->is_aggregate && column->aggregate.size == 0) {
+        return error_new(
+            ERROR_GENERIC,
+            "\"aggregate\" flag is set for value in column %.*s which is not aggregating",
+            SLICE(column->name));
+    }
+    return schema_check_value(column, value);
+}
+
+// The columns that a rowset names, and where they are in the schema.
+struct given_columns {
+    const struct slice *names;
+    const uint16_t *indexes; // SCHEMA_NO_COLUMN for those it does not have.
+};
+
+// Takes the row's values to their columns: key columns first, each once, absent ones null; then the
+// value columns given; and, where the whole row is written, null for all others.
+static struct error *arrange_row(
+    const struct table *table,
+    const struct modification *modification,
+    struct arena *arena,
+    const struct row *given,
+    const struct given_columns *columns,
+    int64_t *tablet_index,
+    struct row *ret_row)
+{
+    const struct schema *schema = table->schema;
+    struct value *values = ARENA_NEW(arena, struct value, schema->column_count);
+    for (uint16_t i = 0; i < schema->column_count; i++) {
+        values[i].column = SCHEMA_NO_COLUMN; // Not given.
+    }
+    for (uint32_t i = 0; i < given->value_count; i++) {
+        struct value value = given->values[i];
+        uint16_t column = columns->indexes[value.column];
+        if (column == SCHEMA_NO_COLUMN) {
+            struct slice name = columns->names[value.column];
+            if (value.type == VALUE_NULL) continue;
+            if (table_is_sorted(table) || !slice_equal(name, TABLET_INDEX_NAME)) {
+                return error_new(ERROR_GENERIC, "Unexpected column \"%.*s\"", SLICE(name));
+            }
+            if (value.type == VALUE_INT64) *tablet_index = value.int64;
+            if (value.type == VALUE_UINT64) {
+                *tablet_index = (int64_t)MIN(value.uint64, (uint64_t)INT64_MAX);
+            }
+            if (value.type != VALUE_INT64 && value.type != VALUE_UINT64) {
+                return error_new(ERROR_GENERIC, "Error parsing tablet index from row");
+            }
+            continue;
+        }
+        bool is_key = column < schema->key_column_count;
+        if (values[column].column != SCHEMA_NO_COLUMN) {
+            return error_new(
+                ERROR_GENERIC,
+                is_key ? "Duplicate key column %.*s" : "Duplicate column \"%.*s\" in row",
+                SLICE(schema->columns[column].name));
+        }
+        value.column = column;
+        enum column_type wanted = schema->columns[column].type;
+        schema_convert_value(&schema->columns[column], &value);
+        if (value.type == VALUE_INT64 && column_value_type(wanted) == VALUE_DOUBLE) {
+            value = value_double(column, (double)value.int64);
+        }
+        value.is_aggregate = (modification->is_aggregate || value.is_aggregate) && !is_key &&
+                             schema->columns[column].aggregate.size > 0;
+        TRY(check_column_use(table, modification, &value));
+        values[column] = value;
+    }
+    bool is_whole = !modification->is_delete && !modification->is_update;
+    uint32_t count = 0;
+    for (uint16_t i = 0; i < schema->column_count; i++) {
+        struct value value = values[i];
+        if (value.column == SCHEMA_NO_COLUMN) {
+            if (i >= schema->key_column_count && !is_whole) continue;
+            value = value_null(i);
+            TRY(schema_check_value(&schema->columns[i], &value));
+        }
+        values[count++] = value;
+    }
+    enum row_kind kind = modification->is_delete ? ROW_DELETE : is_whole ? ROW_WRITE : ROW_UPDATE;
+    *ret_row = (struct row){.kind = kind, .value_count = count, .values = values};
+    return NULL;
+}
+
+// -------------------------------------------------------------------------------------------------
+// Gathering by tablet, merging by row
+
+struct gathered_row { // Finds an earlier change of the same row.
+    struct slice key;
+    size_t change;
+    UT_hash_handle hh;
+};
+
+struct gathered_tablet {
+    struct tablet *tablet; // The key.
+    bool require_sync_replica;
+    struct row_change *changes; // stb array.
+    struct gathered_row *rows;  // By key. In the arena.
+    UT_hash_handle hh;
+};
+
+struct gathering {
+    struct arena *arena;
+    struct gathered_tablet *tablets; // By tablet, in order of addition. In the arena.
+    uint64_t row_count;
+};
+
+static struct gathered_tablet *gather_tablet(struct gathering *gathering, struct tablet *tablet)
+{
+    struct gathered_tablet *gathered = NULL;
+    HASH_FIND_PTR(gathering->tablets, &tablet, gathered);
+    if (gathered) return gathered;
+    gathered = ARENA_NEW(gathering->arena, struct gathered_tablet, 1);
+    gathered->tablet = tablet;
+    HASH_ADD_PTR(gathering->tablets, tablet, gathered);
+    return gathered;
+}
+
+// A value that comes on top of what the same transaction has written to the column before.
+static struct value merge_values(
+    const struct schema *schema, const struct value *first, const struct value *second)
+{
+    if (!second->is_aggregate) return *second;
+    struct slice function = schema->columns[second->column].aggregate;
+    struct value merged = value_aggregate(function, first, second);
+    merged.column = second->column;
+    merged.is_aggregate = first->is_aggregate;
+    return merged;
+}
+
+// What a delete left is a new row, which an update must make whole.
+static struct error *check_whole(const struct schema *schema, const struct row *row)
+{
+    for (uint16_t i = schema->key_column_count; i < schema->column_count; i++) {
+        bool is_given = false;
+        for (uint32_t j = 0; j < row->value_count; j++) {
+            if (row->values[j].column == i) is_given = true;
+        }
+        struct value absent = value_null(i);
+        if (!is_given) TRY(schema_check_value(&schema->columns[i], &absent));
+    }
+    return NULL;
+}
+
+// What two changes of one row amount to.
+static struct error *merge_rows(
+    struct arena *arena,
+    const struct schema *schema,
+    const struct row *first,
+    const struct row *second,
+    struct row *ret_row)
+{
+    if (second->kind != ROW_UPDATE) {
+        *ret_row = *second;
+        return NULL;
+    }
+    bool was_deleted = first->kind == ROW_DELETE;
+    struct value *values = ARENA_NEW(arena, struct value, first->value_count + second->value_count);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < first->value_count; i++) values[count++] = first->values[i];
+    for (uint32_t i = 0; i < second->value_count; i++) {
+        uint32_t j = 0;
+        while (j < first->value_count && values[j].column != second->values[i].column) j++;
+        if (j == first->value_count) {
+            values[count] = second->values[i];
+            if (was_deleted) values[count].is_aggregate = false; // There is nothing to merge with.
+            count++;
+        } else {
+            values[j] = merge_values(schema, &values[j], &second->values[i]);
+        }
+    }
+    struct row merged = {
+        .kind = was_deleted ? ROW_WRITE : first->kind,
+        .value_count = count,
+        .values = values,
+    };
+    if (was_deleted) TRY(check_whole(schema, &merged));
+    *ret_row = merged;
+    return NULL;
+}
+
+// A whole row with values to be merged leaves nothing of the old one but what these are merged
+// with: an update of all columns.
+static void settle_kind(struct row *row)
+{
+    if (row->kind != ROW_WRITE) return;
+    for (uint32_t i = 0; i < row->value_count; i++) {
+        if (row->values[i].is_aggregate) row->kind = ROW_UPDATE;
+    }
+}
+
+static struct error *gather_change(
+    struct gathering *gathering, struct gathered_tablet *tablet, const struct row_change *change)
+{
+    if (change->key.size > 0) {
+        struct gathered_row *earlier = NULL;
+        HASH_FIND(hh, tablet->rows, change->key.data, change->key.size, earlier);
+        if (earlier) {
+            struct row_change *known = &tablet->changes[earlier->change];
+            struct row first = known->row;
+            const struct schema *schema = tablet->tablet->table->schema;
+            return merge_rows(gathering->arena, schema, &first, &change->row, &known->row);
+        }
+        earlier = ARENA_NEW(gathering->arena, struct gathered_row, 1);
+        earlier->key = change->key;
+        earlier->change = arr_count(tablet->changes);
+        HASH_ADD_KEYPTR(hh, tablet->rows, earlier->key.data, earlier->key.size, earlier);
+    }
+    arr_add(tablet->changes, *change);
+    gathering->row_count++;
+    return NULL;
+}
+
+static struct error *check_tablet(const struct tablet *tablet, struct slice path)
+{
+    if (tablet->state == TABLET_MOUNTED) return NULL;
+    bool is_any_mounted = false;
+    for (uint32_t i = 0; i < tablet->table->tablet_count; i++) {
+        if (tablet->table->tablets[i].state == TABLET_MOUNTED) is_any_mounted = true;
+    }
+    if (!is_any_mounted && tablet->state == TABLET_UNMOUNTED) {
+        return error_new(
+            ERROR_TABLET_NOT_MOUNTED, "Table %.*s has no mounted tablets", SLICE(path));
+    }
+    return error_new(
+        ERROR_TABLET_NOT_MOUNTED,
+        "Tablet %s of table %.*s is in \"%s\" state",
+        GUID_TEXT(tablet->id),
+        SLICE(path),
+        tablet_state_name(tablet->state));
+}
+
+static struct error *choose_ordered_tablet(
+    struct table *table, int64_t tablet_index, struct tablet **ret_tablet)
+{
+    if (tablet_index == NO_TABLET_INDEX) {
+        for (uint32_t i = 0; i < table->tablet_count; i++) {
+            *ret_tablet = &table->tablets[i];
+            if ((*ret_tablet)->state == TABLET_MOUNTED) return NULL;
+        }
+        return NULL; // check_tablet says what is wrong with the last one.
+    }
+    if (tablet_index < 0 || tablet_index >= table->tablet_count) {
+        return error_new(
+            ERROR_GENERIC,
+            "Invalid tablet index: actual %" PRId64 ", expected in range [0, %u]",
+            tablet_index,
+            table->tablet_count - 1);
+    }
+    *ret_tablet = &table->tablets[tablet_index];
+    return NULL;
+}
+
+static struct error *gather_row(
+    struct gathering *gathering,
+    struct table *table,
+    const struct modification *modification,
+    const struct row *given,
+    const struct given_columns *columns)
+{
+    struct row_change change = {0};
+    int64_t tablet_index = NO_TABLET_INDEX;
+    TRY(arrange_row(
+        table, modification, gathering->arena, given, columns, &tablet_index, &change.row));
+    struct tablet *tablet = NULL;
+    if (table_is_sorted(table)) {
+        CLEANUP(buffer_releasep) struct buffer key = {0};
+        settle_kind(&change.row);
+        key_encode(change.row.values, table->schema->key_column_count, &key);
+        if (key.size > KEY_SIZE_MAX) {
+            struct error *error =
+                error_new(ERROR_ROW_WEIGHT_LIMIT_EXCEEDED, "Row key is too large");
+            return error_set_u64(error, "size_max", KEY_SIZE_MAX);
+        }
+        change.key = arena_copy(gathering->arena, buffer_slice(&key));
+        change.hash = row_hash(table, change.key);
+        tablet = table_tablet_of_key(table, change.key);
+    } else {
+        TRY(choose_ordered_tablet(table, tablet_index, &tablet));
+    }
+    TRY(check_tablet(tablet, modification->path));
+    struct gathered_tablet *gathered = gather_tablet(gathering, tablet);
+    gathered->require_sync_replica |= modification->require_sync_replica;
+    return gather_change(gathering, gathered, &change);
+}
+
+static struct error *check_table(const struct table *table, const struct modification *modification)
+{
+    if (!table->is_dynamic) {
+        return error_new(ERROR_GENERIC, "Table %.*s is not dynamic", SLICE(modification->path));
+    }
+    if (!guid_is_null(table->upstream_replica_id)) {
+        return error_new(
+            ERROR_GENERIC,
+            "Table is bound to upstream replica %s; direct modifications are forbidden",
+            GUID_TEXT(table->upstream_replica_id));
+    }
+    if (!table_is_sorted(table) && modification->is_delete) {
+        return error_new(
+            ERROR_TABLE_MUST_BE_SORTED,
+            "Cannot perform deletes in a non-sorted table %.*s",
+            SLICE(modification->path));
+    }
+    if (!table_is_sorted(table) && modification->is_update) {
+        return error_new(ERROR_GENERIC, "Cannot use \"update\" mode for ordered tables");
+    }
+    return NULL;
+}
+
+static struct error *gather_modification(
+    struct gathering *gathering, struct tree *tree, const struct modification *modification)
+{
+    struct table *table = NULL;
+    TRY(tree_resolve_table(tree, gathering->arena, modification->path, &table));
+    TRY(check_table(table, modification));
+    struct rowset_reader reader;
+    TRY(rowset_read_begin(&reader, gathering->arena, modification->rows));
+    if (gathering->row_count + reader.row_count > TRANSACTION_ROW_COUNT_MAX) {
+        struct error *error = error_new(
+            ERROR_TOO_MANY_ROWS_IN_TRANSACTION, "Transaction has too many rows: split it");
+        return error_set_u64(error, "row_count_max", TRANSACTION_ROW_COUNT_MAX);
+    }
+    uint16_t *columns = ARENA_NEW(gathering->arena, uint16_t, reader.name_count);
+    writes_map_names(table->schema, reader.names, reader.name_count, columns);
+    for (uint16_t i = 0; i < reader.name_count; i++) {
+        if (columns[i] != SCHEMA_NO_COLUMN) continue;
+        if (!table_is_sorted(table) && slice_equal(reader.names[i], TABLET_INDEX_NAME)) continue;
+        return error_new(ERROR_GENERIC, "Unexpected column \"%.*s\"", SLICE(reader.names[i]));
+    }
+    struct given_columns given = {.names = reader.names, .indexes = columns};
+    struct value values[ROWSET_VALUE_COUNT_MAX];
+    uint32_t row_count = reader.row_count;
+    for (uint32_t i = 0; i < row_count; i++) {
+        struct row row;
+        TRY(rowset_read_row(&reader, values, &row));
+        struct error *error = gather_row(gathering, table, modification, &row, &given);
+        if (error) return error_set_u64(error, "row_number", i);
+    }
+    return NULL;
+}
+
+static void free_gathering(struct gathering *gathering)
+{
+    struct gathered_tablet *tablet = NULL;
+    struct gathered_tablet *next = NULL;
+    HASH_ITER (hh, gathering->tablets, tablet, next) {
+        HASH_DEL(gathering->tablets, tablet);
+        HASH_CLEAR(hh, tablet->rows);
+        arr_free(tablet->changes);
+    }
+}
+
+struct error *writes_prepare(
+    struct tree *tree,
+    struct arena *arena,
+    const struct modification *modifications,
+    uint32_t modification_count,
+    struct writes *ret_writes)
+{
+    CLEANUP(free_gathering) struct gathering gathering = {.arena = arena};
+    for (uint32_t i = 0; i < modification_count; i++) {
+        const struct modification *modification = &modifications[i];
+        struct error *error = gather_modification(&gathering, tree, modification);
+        if (!error) continue;
+        if (error_code(error) == ERROR_RESOLVE_ERROR) return error;
+        return error_wrap(
+            error,
+            error_code(error),
+            "Error preparing rows for table %.*s",
+            SLICE(modification->path));
+    }
+    struct writes writes = {
+        .tablet_count = HASH_COUNT(gathering.tablets),
+        .row_count = gathering.row_count,
+    };
+    writes.tablets = ARENA_NEW(arena, struct tablet_write, writes.tablet_count);
+    struct tablet_write *write = writes.tablets;
+    for (struct gathered_tablet *g = gathering.tablets; g; g = g->hh.next) {
+        write->tablet = g->tablet;
+        write->require_sync_replica = g->require_sync_replica;
+        write->change_count = (uint32_t)arr_count(g->changes);
+        write->changes = ARENA_NEW(arena, struct row_change, write->change_count);
+        if (write->change_count > 0) {
+            memcpy(write->changes, g->changes, write->change_count * sizeof *g->changes);
+        }
+        write++;
+    }
+    *ret_writes = writes;
+    return NULL;
+}
+
+void writes_encode(
+    const struct schema *schema,
+    const struct row_change *changes,
+    uint32_t change_count,
+    struct buffer *buffer)
+{
+    struct slice names[SCHEMA_COLUMN_COUNT_MAX];
+    for (uint16_t i = 0; i < schema->column_count; i++) names[i] = schema->columns[i].name;
+    rowset_encode_begin(names, schema->column_count, change_count, buffer);
+    for (uint32_t i = 0; i < change_count; i++) rowset_encode_row(&changes[i].row, buffer);
+}
+
+struct error *writes_decode(
+    struct arena *arena,
+    const struct table *table,
+    struct slice rows,
+    struct row_change **ret_changes,
+    uint32_t *ret_change_count)
+{
+    struct rowset_reader reader;
+    TRY(rowset_read_begin(&reader, arena, rows));
+    uint16_t *indexes = ARENA_NEW(arena, uint16_t, reader.name_count);
+    writes_map_names(table->schema, reader.names, reader.name_count, indexes);
+    struct given_columns given = {.names = reader.names, .indexes = indexes};
+    uint32_t row_count = reader.row_count;
+    struct row_change *changes = ARENA_NEW(arena, struct row_change, row_count);
+    struct value values[ROWSET_VALUE_COUNT_MAX];
+    CLEANUP(buffer_releasep) struct buffer key = {0};
+    for (uint32_t i = 0; i < row_count; i++) {
+        struct row row;
+        TRY(rowset_read_row(&reader, values, &row));
+        struct modification like = {
+            .is_delete = row.kind == ROW_DELETE,
+            .is_update = row.kind == ROW_UPDATE,
+        };
+        int64_t tablet_index = NO_TABLET_INDEX;
+        struct row_change *change = &changes[i];
+        TRY(arrange_row(table, &like, arena, &row, &given, &tablet_index, &change->row));
+        if (!table_is_sorted(table)) continue;
+        buffer_clear(&key);
+        key_encode(change->row.values, table->schema->key_column_count, &key);
+        change->key = arena_copy(arena, buffer_slice(&key));
+        change->hash = row_hash(table, change->key);
+    }
+    *ret_changes = changes;
+    *ret_change_count = row_count;
+    return NULL;
+}
+
+void writes_apply(
+    struct store_batch *batch,
+    struct tablet *tablet,
+    const struct row_change *changes,
+    uint32_t change_count,
+    uint64_t timestamp)
+{
+    const struct table *table = tablet->table;
+    CLEANUP(buffer_releasep) struct buffer key = {0};
+    for (uint32_t i = 0; i < change_count; i++) {
+        if (table_is_sorted(table)) {
+            buffer_clear(&key);
+            version_begin_key(table->number, &key);
+            buffer_append_slice(&key, changes[i].key);
+            version_put(batch, table->schema, buffer_slice(&key), timestamp, &changes[i].row);
+        } else {
+            ordered_put(
+                batch,
+                table->schema,
+                tablet->number,
+                tablet->total_row_count++,
+                timestamp,
+                &changes[i].row);
+        }
+    }
+    tablet->last_write_timestamp = MAX(tablet->last_write_timestamp, timestamp);
+}

@@ -1,0 +1,168 @@
+#include "cluster/forwards.h"
+
+#include "cluster/reads.h"
+#include "io/wire.h"
+#include "proto/retable/v1/client.pb-c.h"
+
+#define LOOKUP_METHOD "/retable.v1.Client/Lookup"
+#define SELECT_METHOD "/retable.v1.Client/Select"
+
+#define TIMEOUT_US UINT64_C(30000000)
+
+struct forward {       // In the request's arena.
+    struct loop *loop; // Borrowed.
+    struct request *request;
+    struct slice cluster;
+};
+
+// protobuf-c has no const, but does not write to what it encodes.
+static char *text_field(struct arena *arena, struct slice text)
+{
+    return (char *)arena_copy(arena, text).data;
+}
+
+static char **text_fields(struct arena *arena, const struct slice *texts, size_t count)
+{
+    char **fields = ARENA_NEW(arena, char *, count);
+    for (size_t i = 0; i < count; i++) fields[i] = text_field(arena, texts[i]);
+    return fields;
+}
+
+static uint64_t timeout_ms(const struct forward *forward)
+{
+    uint64_t now_us = forward->loop->now_us;
+    uint64_t deadline_us = forward->request->deadline_us;
+    return deadline_us > now_us ? MAX((deadline_us - now_us) / 1000, UINT64_C(1)) : 1;
+}
+
+// `error` is taken over; NULL of a success.
+static void finish(const struct forward *forward, struct error *error)
+{
+    struct request *request = forward->request;
+    if (error) {
+        request->error = error_wrap(
+            error, error_code(error), "Read from cluster %.*s failed", SLICE(forward->cluster));
+    }
+    request->output_kind = OUTPUT_ROWSET;
+    loop_tick(forward->loop);
+    loop_answer(forward->loop, request);
+}
+
+static struct error *check_output(const struct request *request)
+{
+    return buffer_check(&request->output, "Result of a read");
+}
+
+// -------------------------------------------------------------------------------------------------
+// Lookups
+
+static struct error *take_rowset(struct request *request, struct slice reply)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    Retable__V1__LookupResponse *response = NULL;
+    TRY(WIRE_DECODE(&arena, retable__v1__lookup_response, reply, &response));
+    buffer_append_slice(&request->output, wire_slice(response->rowset));
+    return check_output(request);
+}
+
+static void on_looked_up(void *context, struct error *error, struct slice reply)
+{
+    struct forward *forward = context;
+    if (!error) error = take_rowset(forward->request, reply);
+    finish(forward, error);
+}
+
+static void forward_lookup(struct forward *forward, struct rpc_channel *channel)
+{
+    struct request *request = forward->request;
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    uint8_t id_bytes[WIRE_GUID_SIZE];
+    Retable__V1__LookupRequest lookup = RETABLE__V1__LOOKUP_REQUEST__INIT;
+    lookup.path = text_field(&arena, request->path);
+    lookup.keys = wire_bytes(request->rows);
+    lookup.n_columns = request->column_count;
+    lookup.columns = text_fields(&arena, request->columns, request->column_count);
+    lookup.timestamp = request->timestamp;
+    lookup.keep_missing_rows = request->keep_missing_rows;
+    lookup.timeout_ms = timeout_ms(forward);
+    lookup.upstream_replica_id = wire_guid(request->upstream_replica_id, id_bytes);
+    CLEANUP(buffer_releasep) struct buffer message = {0};
+    wire_encode(&lookup.base, &message);
+    rpc_unary(
+        channel,
+        LOOKUP_METHOD,
+        buffer_slice(&message),
+        request->deadline_us,
+        on_looked_up,
+        forward);
+}
+
+// -------------------------------------------------------------------------------------------------
+// Queries
+
+static void on_rowset(void *context, struct rpc_stream *stream, struct slice bytes)
+{
+    struct forward *forward = context;
+    struct request *request = forward->request;
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    Retable__V1__SelectResponse *response = NULL;
+    struct error *error = WIRE_DECODE(&arena, retable__v1__select_response, bytes, &response);
+    if (!error) {
+        buffer_append_slice(&request->output, wire_slice(response->rowset));
+        arr_add(request->block_ends, request->output.size);
+        error = check_output(request);
+    }
+    if (error) rpc_stream_finish(stream, error);
+}
+
+static void on_selected(void *context, struct rpc_stream *stream, struct error *error)
+{
+    (void)stream;
+    struct forward *forward = context;
+    if (!error && arr_count(forward->request->block_ends) == 0)
+        error = error_new(ERROR_GENERIC, "The answer has no rowset");
+    finish(forward, error);
+}
+
+static const struct rpc_stream_handler SELECT = {
+    .on_message = on_rowset,
+    .on_closed = on_selected,
+};
+
+static void forward_select(struct forward *forward, struct rpc_channel *channel)
+{
+    struct request *request = forward->request;
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    uint8_t id_bytes[WIRE_GUID_SIZE];
+    Retable__V1__SelectRequest select = RETABLE__V1__SELECT_REQUEST__INIT;
+    select.query = text_field(&arena, request->query);
+    select.timestamp = request->timestamp;
+    select.input_row_limit = request->input_row_limit;
+    select.output_row_limit = request->output_row_limit;
+    select.allow_incomplete_result = request->allow_incomplete_result;
+    select.timeout_ms = timeout_ms(forward);
+    select.n_table_paths = request->table_path_count;
+    select.table_paths = text_fields(&arena, request->table_paths, request->table_path_count);
+    select.upstream_replica_id = wire_guid(request->upstream_replica_id, id_bytes);
+    CLEANUP(buffer_releasep) struct buffer message = {0};
+    wire_encode(&select.base, &message);
+    struct rpc_stream *stream = rpc_stream_open(channel, SELECT_METHOD, &SELECT, forward);
+    rpc_stream_finish(stream, rpc_stream_send(stream, buffer_slice(&message)));
+}
+
+void forward_read(
+    struct loop *loop, struct links *links, struct request *request, struct slice cluster)
+{
+    struct forward *forward = ARENA_NEW(&request->arena, struct forward, 1);
+    *forward = (struct forward){.loop = loop, .request = request, .cluster = cluster};
+    request->deadline_us = MIN(request->deadline_us, loop->now_us + TIMEOUT_US);
+    buffer_init(&request->output, READ_OUTPUT_SIZE_MAX);
+    struct rpc_channel *channel = links_channel(links, cluster);
+    if (!channel) {
+        finish(forward, error_new(ERROR_RPC_UNAVAILABLE, "Its address is not known"));
+    } else if (request->select) {
+        forward_select(forward, channel);
+    } else {
+        forward_lookup(forward, channel);
+    }
+}

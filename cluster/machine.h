@@ -1,0 +1,111 @@
+// A cluster's state machine, whole: everything that decides, put together on one cell.
+//
+// Requests, messages, links and time go in; effects come out (cluster/core/cell.h). It does no I/O
+// of its own but through the store it was given, so it runs unchanged in the daemons and in the
+// simulator:
+//
+//     machine_tick / machine_request / machine_receive …    as things happen
+//     machine_settle                                        at the end of the turn
+//     perform effects (sends go out while the disk works)
+//     if machine_needs_sync: store_sync, machine_synced, machine_settle
+//     perform effects
+//
+// On an error of the store, `cell.fatal` is set: the process must stop and recover (R4). Belongs to
+// one loop.
+#pragma once
+
+#include "cluster/core/cell.h"
+#include "coordinator/core/coordinator.h"
+#include "replica_node/core/receiver.h"
+
+#define TRANSACTION_COUNT_MAX      10000
+#define TRANSACTION_SIZE_MAX       (UINT64_C(64) << 20)
+#define TRANSACTION_TIMEOUT_US     UINT64_C(30000000)
+#define TRANSACTION_TIMEOUT_MS_MAX (UINT64_C(1) << 40)
+
+struct transaction { // A tablet transaction: begun, with modifications, not committed yet.
+    struct guid id;
+    uint64_t start_timestamp;
+    uint64_t timeout_us;
+    uint64_t expires_at_us;
+    struct arena arena;
+    struct modification *modifications; // stb array; their slices live in the arena.
+    UT_hash_handle hh;
+};
+
+struct machine {
+    struct cell cell;
+    struct receiver receiver;
+    struct coordinator coordinator;
+    struct transaction *transactions;   // By id.
+    uint64_t transactions_expire_at_us; // No transaction expires before.
+    bool has_leaving_tablets;           // Some tablet is freezing or unmounting.
+    uint64_t request_count;             // Since the start, by outcome; for metrics.
+    uint64_t failed_request_count;
+};
+
+// Makes a machine on a store, recovering what it holds. Syncs the store.
+MUST_USE struct error *machine_new(
+    const struct cell_options *options,
+    uint64_t now_us,
+    uint64_t wall_us,
+    struct machine **ret_machine);
+
+// What has not been answered never will be.
+void machine_free(struct machine *machine);
+
+// Time has passed. `now_us` never goes back; `wall_us` may.
+void machine_tick(struct machine *machine, uint64_t now_us, uint64_t wall_us);
+
+// Takes over a request; it comes back by EFFECT_REPLY, or by EFFECT_READ or EFFECT_FORWARD for
+// whoever performs it to complete and answer.
+void machine_request(struct machine *machine, struct request *request);
+
+// A link to the cluster of this name is there. Links are numbered by the caller, never twice alike.
+void machine_link_up(struct machine *machine, uint64_t link, struct slice cluster);
+void machine_link_down(struct machine *machine, uint64_t link);
+
+// A message has come on a link, outgoing or incoming. It is taken over.
+void machine_receive(struct machine *machine, uint64_t link, struct message *message);
+
+// Ends a turn: decides what can be decided, tries again what waited, queues what is to be sent.
+void machine_settle(struct machine *machine);
+
+static inline bool machine_needs_sync(const struct machine *machine)
+{
+    return cell_needs_sync(&machine->cell);
+}
+
+// Everything applied so far is durable.
+void machine_synced(struct machine *machine);
+
+// When machine_tick is wanted at the latest.
+uint64_t machine_wake_at_us(const struct machine *machine);
+
+// The clusters to which links are wanted, with their addresses under //sys/clusters (empty if
+// none).
+void machine_each_peer(
+    const struct machine *machine,
+    void (*visit)(void *context, struct slice cluster, struct slice address),
+    void *context);
+
+// Sets //sys/clusters/<name>/address, as a daemon's configuration has it.
+void machine_set_peer(struct machine *machine, struct slice cluster, struct slice address);
+
+// Writes what a REQUEST_COMMAND answered in the format it asked for; nothing for a command without
+// output.
+MUST_USE struct error *request_write_output(const struct request *request, struct buffer *output);
+
+// For the commands (cluster/commands): they take the request over.
+void machine_commit(struct machine *machine, struct request *request);
+void machine_lookup(struct machine *machine, struct request *request);
+void machine_select(struct machine *machine, struct request *request);
+void machine_start_transaction(struct machine *machine, struct request *request);
+void machine_ping_transaction(struct machine *machine, struct request *request);
+void machine_abort_transaction(struct machine *machine, struct request *request);
+
+// Adds modifications to a transaction, or if the request names none commits them.
+void machine_modify(struct machine *machine, struct request *request);
+
+// The address of a cluster; empty if it is not known.
+struct slice machine_peer_address(const struct machine *machine, struct slice cluster);

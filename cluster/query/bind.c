@@ -1,0 +1,485 @@
+// query_bind: clause by clause, from syntax to plan.
+#include "cluster/query/plan.h"
+#include "cluster/query/query.h"
+#include "cluster/query/ranges.h"
+#include "cluster/query/syntax.h"
+#include "cluster/query/typing.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+enum { NAME_SIZE_MAX = 64 << 10 };
+
+struct binder {
+    struct arena *arena;
+    const struct query *query;
+    struct query_plan *plan;
+    struct typer typer;
+};
+
+static void binder_release(struct binder *binder)
+{
+    evaluator_release(&binder->typer.folder);
+}
+
+static struct error *at(uint32_t offset, struct error *error)
+{
+    return error_set_u64(error, "offset", offset);
+}
+
+static struct error *check_count(const char *what, uint32_t count)
+{
+    if (count <= QUERY_COLUMN_COUNT_MAX) return NULL;
+    return error_set_u64(
+        error_new(ERROR_GENERIC, "Too many expressions in %s: %" PRIu32, what, count),
+        "limit",
+        QUERY_COLUMN_COUNT_MAX);
+}
+
+static void bind_tables(struct binder *binder, const struct schema *const *schemas)
+{
+    struct query_plan *plan = binder->plan;
+    plan->table_count = binder->query->table_count;
+    plan->tables = ARENA_NEW(binder->arena, struct plan_table, plan->table_count);
+    for (uint32_t i = 0; i < plan->table_count; i++) {
+        plan->tables[i] = (struct plan_table){
+            .path = binder->query->tables[i].path,
+            .schema = schemas[i],
+            .column_begin = plan->column_count,
+            .wanted = ARENA_NEW(binder->arena, bool, schemas[i]->column_count),
+        };
+        plan->column_count += schemas[i]->column_count;
+    }
+}
+
+static void see_tables(struct binder *binder, uint32_t begin, uint32_t end)
+{
+    binder->typer.table_begin = begin;
+    binder->typer.table_end = end;
+}
+
+static void forbid_aggregates(struct binder *binder, const char *reason)
+{
+    binder->typer.allows_aggregates = false;
+    binder->typer.refusal = reason;
+}
+
+// Whether a part of the syntax needs nothing but one table: binds it to see. What else may be wrong
+// with it will be found again.
+static bool refers_only_to(struct binder *binder, const struct syntax *syntax, uint32_t table)
+{
+    see_tables(binder, table, table + 1);
+    const struct expression *expression;
+    CLEANUP(error_freep)
+    struct error *error = typer_bind(&binder->typer, syntax, &expression);
+    return error == NULL;
+}
+
+static struct error *add_equation(
+    struct binder *binder,
+    struct plan_join *join,
+    uint32_t table,
+    const struct syntax *left,
+    const struct syntax *right)
+{
+    if (join->equation_count == EXPRESSION_TUPLE_SIZE_MAX) {
+        return at(
+            left->begin,
+            error_set_u64(
+                error_new(ERROR_GENERIC, "Too many columns in JOIN"),
+                "limit",
+                EXPRESSION_TUPLE_SIZE_MAX));
+    }
+    bool right_is_joined = refers_only_to(binder, right, table);
+    struct plan_equation *equation = &join->equations[join->equation_count];
+    TRY(typer_bind_equation(
+        &binder->typer,
+        right_is_joined ? left : right,
+        right_is_joined ? right : left,
+        table,
+        equation));
+    join->equation_count++;
+    return NULL;
+}
+
+// One condition of ON: an equation of both sides, or a predicate over the joined table.
+static struct error *bind_join_condition(
+    struct binder *binder,
+    uint32_t table,
+    const struct syntax *syntax,
+    const struct expression **predicates,
+    uint32_t *predicate_count)
+{
+    struct plan_join *join = &binder->plan->tables[table].join;
+    if (refers_only_to(binder, syntax, table)) {
+        see_tables(binder, table, table + 1);
+        return typer_bind_predicate(
+            &binder->typer, syntax, "The condition of JOIN", &predicates[(*predicate_count)++]);
+    }
+    if (syntax->kind != SYNTAX_BINARY || syntax->operation != OPERATOR_EQUAL) {
+        return at(
+            syntax->begin,
+            error_new(
+                ERROR_GENERIC,
+                "JOIN needs equalities between the tables, and predicates over the joined table; "
+                "\"%.*s\" is neither",
+                SLICE(syntax_text(binder->query, syntax))));
+    }
+    const struct syntax *left = syntax->items[0];
+    const struct syntax *right = syntax->items[1];
+    if (left->kind != SYNTAX_TUPLE || right->kind != SYNTAX_TUPLE) {
+        return add_equation(binder, join, table, left, right);
+    }
+    if (left->count != right->count) {
+        return at(
+            syntax->begin,
+            error_new(
+                ERROR_GENERIC,
+                "Tuples of different size in expression \"%.*s\": %" PRIu32 " and %" PRIu32,
+                SLICE(syntax_text(binder->query, syntax)),
+                left->count,
+                right->count));
+    }
+    for (uint32_t i = 0; i < left->count; i++) {
+        TRY(add_equation(binder, join, table, left->items[i], right->items[i]));
+    }
+    return NULL;
+}
+
+static struct error *bind_using(struct binder *binder, uint32_t table)
+{
+    struct plan_join *join = &binder->plan->tables[table].join;
+    const struct syntax_list *columns = &binder->query->tables[table].using_columns;
+    for (uint32_t i = 0; i < columns->count; i++) {
+        const struct syntax *reference = columns->items[i];
+        TRY(add_equation(binder, join, table, reference, reference));
+        struct names_column *column;
+        TRY(names_find_column(&binder->typer.names, reference, table, table + 1, &column));
+        assert(!column || column->table == table);
+        if (column) column->is_repeated = true;
+    }
+    return NULL;
+}
+
+// Puts the equations that give the first key columns of the joined table in front, in the order of
+// the key.
+static void order_equations(struct query_plan *plan, uint32_t table)
+{
+    struct plan_join *join = &plan->tables[table].join;
+    uint32_t column_begin = plan->tables[table].column_begin;
+    uint16_t key_column_count = plan->tables[table].schema->key_column_count;
+    while (join->key_prefix_count < MIN(join->equation_count, key_column_count)) {
+        uint32_t column = column_begin + join->key_prefix_count;
+        uint32_t i = join->key_prefix_count;
+        while (i < join->equation_count && !(join->equations[i].right->kind == EXPRESSION_COLUMN &&
+                                             join->equations[i].right->column == column)) {
+            i++;
+        }
+        if (i == join->equation_count) return;
+        struct plan_equation found = join->equations[i];
+        join->equations[i] = join->equations[join->key_prefix_count];
+        join->equations[join->key_prefix_count++] = found;
+    }
+}
+
+static struct error *bind_joins(struct binder *binder)
+{
+    forbid_aggregates(binder, "it is inside of JOIN");
+    for (uint32_t i = 1; i < binder->plan->table_count; i++) {
+        const struct syntax_table *table = &binder->query->tables[i];
+        struct plan_join *join = &binder->plan->tables[i].join;
+        join->is_left = table->is_left;
+        join->equations = ARENA_NEW(binder->arena, struct plan_equation, EXPRESSION_TUPLE_SIZE_MAX);
+        TRY(bind_using(binder, i));
+        const struct syntax *condition = table->condition;
+        if (condition) {
+            bool is_and = condition->kind == SYNTAX_AND;
+            uint32_t count = is_and ? condition->count : 1;
+            const struct expression **predicates =
+                ARENA_NEW(binder->arena, const struct expression *, count);
+            uint32_t predicate_count = 0;
+            for (uint32_t k = 0; k < count; k++) {
+                const struct syntax *item = is_and ? condition->items[k] : condition;
+                TRY(bind_join_condition(binder, i, item, predicates, &predicate_count));
+            }
+            join->predicate = typer_conjunction(&binder->typer, predicates, predicate_count);
+        }
+        if (join->equation_count == 0) {
+            return at(
+                table->offset,
+                error_new(
+                    ERROR_GENERIC,
+                    "JOIN of \"%.*s\" needs at least one equality between the tables",
+                    SLICE(table->path)));
+        }
+        order_equations(binder->plan, i);
+    }
+    return NULL;
+}
+
+static void find_last_column(void *context, uint32_t column)
+{
+    uint32_t *last = context;
+    *last = MAX(*last, column);
+}
+
+static bool needs_first_table_only(
+    const struct query_plan *plan, const struct expression *expression)
+{
+    uint32_t last = 0;
+    expression_each_column(expression, find_last_column, &last);
+    return last < plan->tables[0].schema->column_count;
+}
+
+// What of `where` can be decided before the joins goes before them.
+static void split_where(struct binder *binder, const struct expression *where)
+{
+    struct query_plan *plan = binder->plan;
+    bool is_and = where->kind == EXPRESSION_AND;
+    uint32_t count = is_and ? where->count : 1;
+    const struct expression **before = ARENA_NEW(binder->arena, const struct expression *, count);
+    const struct expression **after = ARENA_NEW(binder->arena, const struct expression *, count);
+    uint32_t before_count = 0;
+    uint32_t after_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct expression *item = is_and ? where->items[i] : where;
+        if (needs_first_table_only(plan, item)) {
+            before[before_count++] = item;
+        } else {
+            after[after_count++] = item;
+        }
+    }
+    plan->pre_where = typer_conjunction(&binder->typer, before, before_count);
+    plan->where = typer_conjunction(&binder->typer, after, after_count);
+}
+
+static struct error *bind_where(struct binder *binder)
+{
+    const struct syntax *syntax = binder->query->where;
+    if (!syntax) return NULL;
+    forbid_aggregates(binder, "it is inside of WHERE");
+    const struct expression *where;
+    TRY(typer_bind_predicate(&binder->typer, syntax, "WHERE", &where));
+    split_where(binder, where);
+    CLEANUP(buffer_releasep) struct buffer text = {.size_max = NAME_SIZE_MAX};
+    syntax_print(syntax, &text);
+    binder->plan->where_text = arena_copy(binder->arena, buffer_slice(&text));
+    return NULL;
+}
+
+static struct error *bind_group(struct binder *binder)
+{
+    const struct syntax_list *list = &binder->query->group;
+    struct query_plan *plan = binder->plan;
+    plan->is_grouped = list->count > 0;
+    TRY(check_count("GROUP BY", list->count));
+    forbid_aggregates(binder, "it is inside of GROUP BY");
+    plan->keys = ARENA_NEW(binder->arena, const struct expression *, list->count);
+    plan->key_count = list->count;
+    for (uint32_t i = 0; i < list->count; i++) {
+        TRY(typer_bind(&binder->typer, list->items[i], &plan->keys[i]));
+    }
+    return NULL;
+}
+
+// Binds what comes after grouping, if the query groups.
+static struct error *bind_late(
+    struct binder *binder, const struct syntax *syntax, const struct expression **ret_expression)
+{
+    struct query_plan *plan = binder->plan;
+    const struct expression *expression;
+    TRY(typer_bind(&binder->typer, syntax, &expression));
+    if (plan->is_grouped) {
+        TRY(typer_regroup(
+            &binder->typer, syntax, plan->keys, plan->key_count, expression, &expression));
+    }
+    *ret_expression = expression;
+    return NULL;
+}
+
+static void allow_aggregates(struct binder *binder)
+{
+    forbid_aggregates(binder, "the query has no GROUP BY");
+    binder->typer.allows_aggregates = binder->plan->is_grouped;
+}
+
+static struct error *bind_having(struct binder *binder)
+{
+    const struct syntax *syntax = binder->query->having;
+    if (!syntax) return NULL;
+    if (!binder->plan->is_grouped) {
+        return at(syntax->begin, error_new(ERROR_GENERIC, "HAVING needs GROUP BY"));
+    }
+    const struct expression *having;
+    TRY(typer_bind_predicate(&binder->typer, syntax, "HAVING", &having));
+    return typer_regroup(
+        &binder->typer,
+        syntax,
+        binder->plan->keys,
+        binder->plan->key_count,
+        having,
+        &binder->plan->having);
+}
+
+static struct error *name_column(
+    struct binder *binder, const struct syntax *syntax, struct slice *ret_name)
+{
+    bool is_plain = syntax->kind == SYNTAX_REFERENCE && syntax->table.size == 0;
+    if (is_plain || syntax->kind == SYNTAX_ALIAS) {
+        *ret_name = syntax->name;
+        return NULL;
+    }
+    CLEANUP(buffer_releasep) struct buffer text = {.size_max = NAME_SIZE_MAX};
+    syntax_print(syntax, &text);
+    TRY(buffer_check(&text, "Name of a column of the output"));
+    *ret_name = arena_copy(binder->arena, buffer_slice(&text));
+    return NULL;
+}
+
+static struct error *add_output(
+    struct binder *binder, uint32_t offset, struct slice name, const struct expression *expression)
+{
+    struct query_plan *plan = binder->plan;
+    for (uint16_t i = 0; i < plan->select_count; i++) {
+        if (!slice_equal(plan->names[i], name)) continue;
+        return at(
+            offset,
+            error_new(ERROR_GENERIC, "Column \"%.*s\" is twice in the output", SLICE(name)));
+    }
+    plan->select[plan->select_count] = expression;
+    plan->names[plan->select_count] = name;
+    plan->types[plan->select_count] = expression->type;
+    plan->select_count++;
+    return NULL;
+}
+
+static struct error *bind_star(struct binder *binder)
+{
+    struct query_plan *plan = binder->plan;
+    if (plan->is_grouped) return error_new(ERROR_GENERIC, "\"*\" cannot be used with GROUP BY");
+    const struct schema *schema = plan->tables[0].schema;
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        struct expression *column = ARENA_NEW(binder->arena, struct expression, 1);
+        column->kind = EXPRESSION_COLUMN;
+        column->type = (uint8_t)column_value_type(schema->columns[i].type);
+        column->depth = 1;
+        column->column = i;
+        TRY(add_output(binder, 0, schema->columns[i].name, column));
+    }
+    return NULL;
+}
+
+static struct error *bind_select(struct binder *binder)
+{
+    const struct query *query = binder->query;
+    struct query_plan *plan = binder->plan;
+    uint32_t count =
+        query->selects_all ? plan->tables[0].schema->column_count : query->select.count;
+    TRY(check_count("SELECT", count));
+    plan->select = ARENA_NEW(binder->arena, const struct expression *, count);
+    plan->names = ARENA_NEW(binder->arena, struct slice, count);
+    plan->types = ARENA_NEW(binder->arena, enum value_type, count);
+    if (query->selects_all) return bind_star(binder);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct syntax *syntax = query->select.items[i];
+        const struct expression *expression;
+        struct slice name;
+        TRY(bind_late(binder, syntax, &expression));
+        TRY(name_column(binder, syntax, &name));
+        TRY(add_output(binder, syntax->begin, name, expression));
+    }
+    return NULL;
+}
+
+static struct error *bind_order(struct binder *binder)
+{
+    const struct query *query = binder->query;
+    struct query_plan *plan = binder->plan;
+    TRY(check_count("ORDER BY", query->order_count));
+    plan->order = ARENA_NEW(binder->arena, struct plan_order, query->order_count);
+    plan->order_count = query->order_count;
+    for (uint32_t i = 0; i < query->order_count; i++) {
+        plan->order[i].is_descending = query->order[i].is_descending;
+        TRY(bind_late(binder, query->order[i].expression, &plan->order[i].expression));
+    }
+    return NULL;
+}
+
+static void want_column(void *context, uint32_t column)
+{
+    struct query_plan *plan = context;
+    const struct plan_table *table = plan->tables;
+    while (column >= table->column_begin + table->schema->column_count) table++;
+    table->wanted[column - table->column_begin] = true;
+}
+
+static void want(struct query_plan *plan, const struct expression *expression)
+{
+    if (expression) expression_each_column(expression, want_column, plan);
+}
+
+static void find_wanted_columns(struct query_plan *plan)
+{
+    for (uint32_t i = 1; i < plan->table_count; i++) {
+        const struct plan_join *join = &plan->tables[i].join;
+        for (uint32_t k = 0; k < join->equation_count; k++) {
+            want(plan, join->equations[k].left);
+            want(plan, join->equations[k].right);
+        }
+        want(plan, join->predicate);
+    }
+    want(plan, plan->pre_where);
+    want(plan, plan->where);
+    for (uint32_t i = 0; i < plan->key_count; i++) want(plan, plan->keys[i]);
+    for (uint32_t i = 0; i < plan->aggregate_count; i++) want(plan, plan->aggregates[i].argument);
+    if (plan->is_grouped) return; // What comes now is over the group row.
+    for (uint32_t i = 0; i < plan->select_count; i++) want(plan, plan->select[i]);
+    for (uint32_t i = 0; i < plan->order_count; i++) want(plan, plan->order[i].expression);
+}
+
+static struct error *bind_clauses(struct binder *binder, const struct schema *const *schemas)
+{
+    const struct query *query = binder->query;
+    struct query_plan *plan = binder->plan;
+    bind_tables(binder, schemas);
+    binder->typer.tables = plan->tables;
+    TRY(names_init(&binder->typer.names, binder->arena, query, plan->tables, plan->table_count));
+    TRY(bind_joins(binder));
+    see_tables(binder, 0, plan->table_count);
+    TRY(bind_where(binder));
+    TRY(bind_group(binder));
+    allow_aggregates(binder);
+    TRY(bind_having(binder));
+    TRY(bind_select(binder));
+    TRY(bind_order(binder));
+    plan->offset = query->offset;
+    plan->limit = query->has_limit ? query->limit : UINT64_MAX;
+    plan->aggregates = binder->typer.aggregates;
+    plan->aggregate_count = binder->typer.aggregate_count;
+    plan->slot_count = binder->typer.slot_count;
+    find_wanted_columns(plan);
+    ranges_derive(
+        binder->arena, plan->pre_where, plan->tables[0].schema, &plan->ranges, &plan->range_count);
+    return NULL;
+}
+
+struct error *query_bind(
+    struct arena *arena,
+    const struct query *query,
+    const struct schema *const *schemas,
+    size_t schema_count,
+    struct query_plan **ret_plan)
+{
+    assert(schema_count == query->table_count);
+    CLEANUP(binder_release)
+    struct binder binder = {
+        .arena = arena,
+        .query = query,
+        .plan = ARENA_NEW(arena, struct query_plan, 1),
+        .typer = {.arena = arena, .query = query},
+    };
+    evaluator_init(&binder.typer.folder, 0);
+    TRY(bind_clauses(&binder, schemas));
+    *ret_plan = binder.plan;
+    return NULL;
+}

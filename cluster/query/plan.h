@@ -1,0 +1,88 @@
+// What a query becomes when it is bound to schemas: typed expressions, and what to read.
+//
+// Expressions see rows of two shapes. The source row has the columns of all tables side by side,
+// each table from its `column_begin`. The group row, after grouping, has the keys and then the
+// aggregates. `having`, `select` and `order` are over the group row if the query groups, otherwise
+// over the source row; all the rest is over the source row.
+#pragma once
+
+#include "cluster/query/expression.h"
+#include "cluster/query/query.h"
+
+enum aggregate_kind {
+    AGGREGATE_SUM,
+    AGGREGATE_MIN,
+    AGGREGATE_MAX,
+    AGGREGATE_COUNT, // Without an argument it counts rows, otherwise what is not null.
+    AGGREGATE_AVG,
+    AGGREGATE_FIRST, // The first that is not null.
+};
+
+struct plan_aggregate {
+    enum aggregate_kind kind;
+    enum value_type type;              // Of the result.
+    const struct expression *argument; // NULL for count(*).
+};
+
+struct plan_order {
+    const struct expression *expression;
+    bool is_descending;
+};
+
+// `left = right`, where `left` is over the tables before and `right` over the joined table alone.
+struct plan_equation {
+    const struct expression *left;
+    const struct expression *right;
+};
+
+// How rows of a joined table are found for a row of the tables before it.
+struct plan_join {
+    bool is_left; // A row without a match goes on, with nulls.
+    struct plan_equation *equations;
+    uint32_t equation_count;
+    // The first `key_prefix_count` equations give the first key columns of the table, in order:
+    // rows are looked up. If 0, the whole table is read once.
+    uint32_t key_prefix_count;
+    const struct expression *predicate; // Over the joined table alone; NULL if there is none.
+};
+
+struct plan_table {
+    struct slice path;
+    const struct schema *schema; // Borrowed from the caller.
+    uint32_t column_begin;
+    bool *wanted;          // For each column of the schema.
+    struct plan_join join; // Of all tables but the first.
+};
+
+struct query_plan {
+    struct plan_table *tables;
+    uint32_t table_count;
+    uint32_t column_count; // Of the source row.
+
+    struct row_range *ranges; // Of the first table.
+    size_t range_count;
+
+    const struct expression *pre_where; // The part of `where` that needs the first table only.
+    const struct expression *where;     // NULL if there is none.
+
+    bool is_grouped;
+    const struct expression **keys;
+    uint32_t key_count;
+    struct plan_aggregate *aggregates;
+    uint32_t aggregate_count;
+    const struct expression *having;
+
+    const struct expression **select;
+    struct slice *names;
+    enum value_type *types;
+    uint16_t select_count;
+
+    struct plan_order *order;
+    uint32_t order_count;
+    uint64_t offset;
+    uint64_t limit; // UINT64_MAX if there is none.
+
+    uint32_t slot_count; // Of all expressions.
+
+    struct slice where_text; // Of the query; empty if there is no `where`.
+};

@@ -1,0 +1,27 @@
+// Workers that run queries and long lookups on snapshots, beside the loop.
+//
+// The loop hands a planned read over with a snapshot of what is durable now, goes on, and collects
+// it when it is done. Nothing else is shared. What the workers are too busy for is refused, not
+// kept waiting for ever.
+#pragma once
+
+#include "cluster/loop.h"
+
+#define READER_QUEUE_COUNT_MAX 64
+
+struct readers;
+
+// Starts the threads. The loop and the store are borrowed.
+MUST_USE struct readers *readers_new(struct loop *loop, struct store *store, size_t thread_count);
+
+// Ends the threads, after the queries under way, and drops what has not been collected.
+void readers_free(struct readers *readers);
+
+// Takes over a request with a bound query or a planned lookup; it is answered by readers_collect.
+void readers_start(struct readers *readers, struct request *request);
+
+// Answers what is done. Call every turn: the rpc is woken when there is something.
+void readers_collect(struct readers *readers);
+
+// Reads that are under way or were not collected yet.
+size_t readers_count(const struct readers *readers);

@@ -1,0 +1,150 @@
+// The meta-cluster's part of the protocol: commits with synchronous replicas, sessions with all
+// replicas, feeding, trimming. docs/commit.md and docs/replication.md explain; names such as C4 or
+// S5 are rules listed there.
+//
+// Works on a cell, which it shares with the rest of the cluster's machine. It reacts to requests,
+// messages of replicas, links that come and go, time, and durability; it answers by effects of the
+// cell.
+#pragma once
+
+#include "cluster/core/cell.h"
+#include "cluster/core/writes.h"
+#include "model/position.h"
+
+#define COMMIT_COUNT_MAX              16384                // Undecided at a time.
+#define COMMIT_SIZE_MAX               (UINT64_C(96) << 20) // Their bytes.
+#define REMEMBERED_MUTATION_COUNT_MAX 100000
+#define REMEMBERED_MUTATION_US        UINT64_C(600000000)
+
+struct commit_part { // One tablet's record of a transaction.
+    struct tablet *tablet;
+    struct position end;
+    bool require_sync_replica;
+};
+
+enum commit_state {
+    COMMIT_PREPARED, // Waits for durability here and on the sync replicas, or for its deadline.
+    COMMIT_ABORTING, // Its abort record is written: it can only become aborted (C6).
+};
+
+// A transaction between prepare and decision.
+struct commit {
+    struct request *request; // To be answered. Owned.
+    struct guid mutation_id;
+    uint64_t timestamp;
+    uint64_t deadline_us;
+    enum commit_state state;
+    uint64_t lsn;  // Durable here when this is (C4); while aborting, of the abort record.
+    uint64_t size; // In bytes.
+    struct commit_part *parts;
+    uint32_t part_count;
+    uint64_t *hashes; // Locked rows.
+    uint32_t hash_count;
+    struct writes
+        local; // What it writes to ordinary tables, applied when committed. In the request.
+    struct commit *next;
+    struct commit *prev;
+};
+
+struct mutation { // A remembered outcome.
+    struct guid id;
+    uint64_t timestamp; // Of the commit.
+    uint64_t remembered_until_wall_us;
+    UT_hash_handle hh;
+};
+
+struct peer {             // A replica cluster to which there is a link, outgoing.
+    struct slice cluster; // Owned.
+    uint64_t link;
+    UT_hash_handle hh;
+};
+
+struct coordinator {
+    struct cell *cell; // Borrowed.
+    struct epoch epoch;
+    uint64_t session_number; // The last one given out; they grow within an incarnation (S2).
+    struct error *amnesia;   // Why it may not lead (S5); NULL while all is well.
+    struct commit *commits;  // Undecided, in the order of timestamps.
+    uint64_t commit_count;
+    uint64_t commit_size;
+    struct session **sessions;  // stb array; borrowed from the replicas.
+    struct request *waiting;    // Commits and reads that wait for a sync replica to catch up.
+    struct mutation *mutations; // By id, oldest first.
+    struct peer *peers;         // By cluster.
+    uint64_t next_deadline_us;  // No commit's deadline is before it.
+    uint64_t next_trim_us;
+    bool is_dirty; // Something changed that feeding or waiting requests care about.
+};
+
+// Recovers (R1-R3): begins a new epoch, loads queues, applies what was committed. Must be durable
+// (cell_apply, sync) before anything is sent.
+MUST_USE struct error *coordinator_init(struct coordinator *coordinator, struct cell *cell);
+void coordinator_release(struct coordinator *coordinator);
+
+// Commits what `writes` holds, of which at least a part goes to replicated tables or none; answers
+// the request, now or later, and takes it over. `start` is the transaction's start timestamp, or
+// ROW_LOCKS_LATEST. The writes live in the request's arena.
+void coordinator_commit(
+    struct coordinator *coordinator,
+    struct request *request,
+    const struct writes *writes,
+    uint64_t start);
+
+// Whether this mutation is known; then its request is taken over and will be answered as the first
+// one was (C7).
+MUST_USE struct error *coordinator_repeat(
+    struct coordinator *coordinator, struct request *request, bool *ret_taken);
+
+// Chooses the replica that serves a read of this table now (RD1): mode sync, and it has every
+// committed record of the tablets asked for (`tablet_index` alone, or all if it is UINT32_MAX).
+// Fails with 1736.
+// `*ret_may_wait`: on failure, whether waiting a little may help.
+MUST_USE struct error *coordinator_choose_replica(
+    struct coordinator *coordinator,
+    struct table *table,
+    uint32_t tablet_index,
+    struct replica **ret_replica,
+    bool *ret_may_wait);
+
+// Puts a request aside until something changes or its time is up; then it is handed back by
+// coordinator_take_ready.
+void coordinator_wait(struct coordinator *coordinator, struct request *request);
+
+// The list of requests to be tried again; NULL if there is none. Those that still have to wait are
+// put aside anew.
+struct request *coordinator_take_ready(struct coordinator *coordinator);
+
+// Life of objects, called in the course of commands. The replica's session is made and unmade here.
+MUST_USE struct error *coordinator_table_added(
+    struct coordinator *coordinator, struct table *table);
+void coordinator_table_removing(struct coordinator *coordinator, struct table *table);
+MUST_USE struct error *coordinator_replica_added(
+    struct coordinator *coordinator, struct replica *replica);
+void coordinator_replica_removing(struct coordinator *coordinator, struct replica *replica);
+
+// The replica's mode or state, the table's settings or tablets' states have changed (M1-M4).
+void coordinator_table_changed(struct coordinator *coordinator, struct table *table);
+
+// A link to a replica cluster is there, or is gone.
+void coordinator_link_up(struct coordinator *coordinator, uint64_t link, struct slice cluster);
+void coordinator_link_down(struct coordinator *coordinator, uint64_t link);
+
+// A message of a replica (HELLO, ACK, NACK) has come.
+void coordinator_receive(
+    struct coordinator *coordinator, uint64_t link, const struct message *message);
+
+// Time has passed; everything applied so far may have become durable: decides, aborts, opens
+// sessions, trims.
+void coordinator_tick(struct coordinator *coordinator);
+
+// Sends what there is to send. Call at the end of each turn, before and after the sync.
+void coordinator_flush(struct coordinator *coordinator);
+
+// When coordinator_tick should be called at the latest.
+uint64_t coordinator_wake_at_us(const struct coordinator *coordinator);
+
+// The clusters to which there should be links: calls for each name, once or more.
+void coordinator_each_cluster(
+    const struct coordinator *coordinator,
+    void (*visit)(void *context, struct slice cluster),
+    void *context);

@@ -1,0 +1,74 @@
+// The coordinator's conversation with one replica: handshake, positions, what it is told.
+//
+//   CLOSED   until a link is there and the backoff is over: OPEN is sent          -> OPENING
+//   OPENING  HELLO that fits: RESOLVE is sent, feeding begins                      -> OPEN
+//            HELLO that does not: RESOLVE with an error (S5, S6)                   -> CLOSED
+//   OPEN     ACK: positions are believed (S3). NACK, or the link gone              -> CLOSED
+//
+// Protocol sections 3, 6 and 9.
+#pragma once
+
+#include "coordinator/core/coordinator.h"
+#include "replicator/core/feeder.h"
+
+enum session_state { SESSION_CLOSED, SESSION_OPENING, SESSION_OPEN };
+
+struct session_tablet {
+    struct feeder feeder;
+    struct position start;              // Where the replica began.
+    struct position progress;           // Its last known durable decided position: a lower bound.
+    bool is_progress_dirty;             // `progress` is not in the store yet.
+    struct message_decision *decisions; // stb array: to be told.
+};
+
+struct session {
+    struct replica *replica; // Borrowed.
+    enum session_state state;
+    uint64_t number;
+    uint64_t link; // 0 while closed.
+    uint64_t retry_at_us;
+    uint64_t timeout_at_us; // While opening.
+    bool is_hurried; // Somebody waits for what may be held back: it leaves with the next feeding.
+    uint64_t sent_at_us;    // When rows or decisions were last sent.
+    uint64_t held_until_us; // When what is held back now will be sent; UINT64_MAX if nothing is.
+    uint64_t beat_at_us;
+    uint64_t throttled_until_us; // When the throttler lets the first tablet go on.
+    uint64_t failure_count;
+    struct error *error;            // The last failure; NULL after a success.
+    struct guid incarnation;        // Of the replica table, once known.
+    struct session_tablet *tablets; // As many as the table's.
+    uint32_t tablet_count;
+};
+
+MUST_USE struct error *session_new(
+    struct cell *cell, struct replica *replica, struct session **ret_session);
+void session_free(struct session *session);
+
+// Opens the session if it is closed, wanted, and its time has come.
+void session_open(struct coordinator *coordinator, struct session *session);
+
+// Ends it; the error is taken over and kept if the replica is enabled. Tries again after a backoff.
+void session_fail(struct coordinator *coordinator, struct session *session, struct error *error);
+
+void session_receive(
+    struct coordinator *coordinator, struct session *session, const struct message *message);
+
+// Sends decisions, rows and closed timestamps, as much as may go out now.
+void session_feed(struct coordinator *coordinator, struct session *session);
+
+// A record was decided: the replica is told if it holds it undecided (F2).
+void session_decided(
+    struct session *session, uint32_t tablet_index, struct position position, bool is_committed);
+
+// Whether the replica has every committed record of the tablet, in an open session, in mode sync
+// (RD1).
+bool session_is_in_sync(const struct session *session, uint32_t tablet_index);
+
+// Whether waiting may bring it in sync: it is enabled and sync, and connected or about to be.
+bool session_may_catch_up(const struct session *session);
+
+// Writes progress that is not in the store yet into the cell's batch.
+void session_save_progress(struct cell *cell, struct session *session);
+
+// When it next wants session_open or session_feed called because of time.
+uint64_t session_wake_at_us(const struct session *session);

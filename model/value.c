@@ -1,0 +1,55 @@
+#include "model/value.h"
+
+#include <assert.h>
+#include <math.h>
+
+const char *value_type_name(enum value_type type)
+{
+    switch (type) {
+    case VALUE_NULL: return "null";
+    case VALUE_INT64: return "int64";
+    case VALUE_UINT64: return "uint64";
+    case VALUE_DOUBLE: return "double";
+    case VALUE_BOOLEAN: return "boolean";
+    case VALUE_STRING: return "string";
+    case VALUE_ANY: return "any";
+    }
+    return "unknown";
+}
+
+static int compare_doubles(double a, double b)
+{
+    if (isnan(a) || isnan(b)) return (isnan(a) != 0) - (isnan(b) != 0);
+    return (a > b) - (a < b);
+}
+
+int value_compare(const struct value *a, const struct value *b)
+{
+    if (a->type != b->type) return a->type < b->type ? -1 : 1;
+    switch ((enum value_type)a->type) {
+    case VALUE_NULL: return 0;
+    case VALUE_INT64: return (a->int64 > b->int64) - (a->int64 < b->int64);
+    case VALUE_UINT64: return (a->uint64 > b->uint64) - (a->uint64 < b->uint64);
+    case VALUE_DOUBLE: return compare_doubles(a->real, b->real);
+    case VALUE_BOOLEAN: return a->boolean - b->boolean;
+    case VALUE_STRING:
+    case VALUE_ANY: return slice_compare(value_slice(a), value_slice(b));
+    }
+    assert(!"a value has one of these types");
+    return 0;
+}
+
+uint64_t value_data_weight(const struct value *value)
+{
+    switch ((enum value_type)value->type) {
+    case VALUE_NULL: return 0;
+    case VALUE_BOOLEAN: return 1;
+    case VALUE_INT64:
+    case VALUE_UINT64:
+    case VALUE_DOUBLE: return 8;
+    case VALUE_STRING:
+    case VALUE_ANY: return value->size;
+    }
+    assert(!"a value has one of these types");
+    return 0;
+}

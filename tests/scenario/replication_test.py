@@ -1,0 +1,72 @@
+"""A replicated table with two replicas, from creation to reads through it."""
+
+import retable
+from retable import until
+
+SCHEMA = "[{name=key;type=int64;sort_order=ascending};{name=value;type=string}]"
+
+
+def make_replica(primary, node, table, mode):
+    replica_id = primary.create(
+        "table_replica",
+        attributes='{table_path="%s";cluster_name=%s;replica_path="//tmp/replica";mode=%s}' % (table, node.name, mode),
+    )
+    node.create(
+        "table",
+        "//tmp/replica",
+        attributes='{dynamic=%%true;schema=%s;upstream_replica_id="%s"}' % (SCHEMA, replica_id),
+    )
+    node.mount("//tmp/replica")
+    primary.run("alter-table-replica", replica_id, "--enable")
+    return replica_id
+
+
+def test(world):
+    first = world.node("first")
+    second = world.node("second")
+    primary = world.coordinator("primary", "--peer", "first=" + first.address, "--peer", "second=" + second.address)
+
+    # Two asynchronous replicas: writes need to say that they can do without a synchronous one.
+    table = "//tmp/table"
+    primary.create("replicated_table", table, attributes="{dynamic=%%true;schema=%s}" % SCHEMA)
+    first_id = make_replica(primary, first, table, "async")
+    make_replica(primary, second, table, "async")
+    primary.mount(table)
+    row = {"key": 1, "value": "one"}
+    primary.refused("insert-rows", table, "--format", "json", stdin='{"key":1}')
+    primary.insert(table, [row], "--no-require-sync-replica")
+    for node in first, second:
+        until(lambda: node.lookup("//tmp/replica", [{"key": 1}]) == [row], "the row is in " + node.name)
+
+    # Rows cannot be written to a replica but through its table.
+    first.refused("insert-rows", "//tmp/replica", "--format", "json", stdin='{"key":7}')
+
+    # One becomes synchronous: what was acknowledged is read through the replicated table.
+    primary.run("alter-table-replica", first_id, "--mode", "sync")
+    until(lambda: primary.get("#%s/@mode" % first_id) == "sync", "the replica is sync")
+    for i in range(2, 20):
+        row = {"key": i, "value": str(i)}
+        primary.insert(table, [row])
+        assert primary.lookup(table, [{"key": i}]) == [row]
+    assert len(primary.select("* from [%s]" % table)) == 19
+    assert primary.select("sum(key) as s from [%s] group by 1" % table) == [{"s": 190}]
+    until(lambda: len(second.select("* from [//tmp/replica]")) == 19, "the other replica follows")
+
+    # The synchronous replica's cluster dies and comes back: nothing that was acknowledged is lost.
+    first.kill()
+    primary.refused("lookup-rows", table, "--format", "json", stdin='{"key":1}')
+    first.start()
+    until(lambda: primary.insert(table, [{"key": 20, "value": "20"}]) is None, "writes go on")
+    assert len(first.select("* from [//tmp/replica]")) == 20
+
+    # So does the coordinator.
+    primary.kill()
+    primary.start()
+    until(lambda: len(primary.select("* from [%s]" % table)) == 20, "reads go on")
+    primary.insert(table, [{"key": 21, "value": "21"}])
+    until(lambda: len(second.select("* from [//tmp/replica]")) == 21, "the other replica follows")
+
+
+if __name__ == "__main__":
+    with retable.World() as world:
+        test(world)

@@ -1,0 +1,194 @@
+#!/usr/bin/env python3
+"""Checks the checker: breaks the code on purpose, one rule at a time, and demands that the simulator
+notices.
+
+    mutants.py BUILD_DIR [NAME...]
+
+Each mutant is a change of one source file. It is compiled like the original, linked before the
+libraries of BUILD_DIR, and run over seeds until a check fails. A mutant that survives is a fault of
+the checks. The names in capitals are those of docs/commit.md and docs/replication.md.
+"""
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+
+SEED_COUNT = 6000
+
+# name, what it breaks, file, text, replacement
+MUTANTS = [
+    ("own_sync", "C4: a commit is acknowledged before it is durable here",
+     "coordinator/core/coordinator.c",
+     [("    if (commit->lsn > cell->durable_lsn) return;\n",
+       "    if (commit->state == COMMIT_ABORTING && commit->lsn > cell->durable_lsn) return;\n"),
+      ("if (commit->state == COMMIT_PREPARED && commit->lsn > coordinator->cell->durable_lsn)",
+       "if (false)"),
+      ("    cell_reply(cell, commit->lsn, request);\n    free_commit", "    cell_reply(cell, 0, request);\n    free_commit")]),
+    ("early_ack", "A2: a replica acknowledges what is not durable",
+     "replica_node/core/receiver.c",
+     [("cell_send(receiver->cell, receiver->cell->lsn, source->link, ack); // A2.",
+       "cell_send(receiver->cell, 0, source->link, ack);")]),
+    ("abort_told_early", "C6: an abort is told before it is durable",
+     "coordinator/core/coordinator.c",
+     [("    commit->state = COMMIT_ABORTING;\n    commit->lsn = cell->lsn;\n",
+       "    commit->state = COMMIT_ABORTING;\n    commit->lsn = 0;\n")]),
+    ("skip_unreachable", "C4: a sync replica that is away is not waited for",
+     "coordinator/core/coordinator.c",
+     [("        if (session->state != SESSION_OPEN) return false;\n",
+       "        if (session->state != SESSION_OPEN) continue;\n")]),
+    ("no_required_sync", "C4: a required sync replica may be missing",
+     "coordinator/core/coordinator.c",
+     [("return sync_count > 0 || !part->require_sync_replica || arr_count(table->replicas) == 0;",
+       "return true;")]),
+    ("index_only", "S3: positions are compared by index alone",
+     "coordinator/core/queue.c",
+     [("        if (in_memory->timestamp != position.timestamp) return NULL;\n", ""),
+      ("    if (!position_equal(record_end(&record), position)) return NULL;\n",
+       "    if (record_end(&record).row_index != position.row_index) return NULL;\n")]),
+    ("in_sync_by_mode", "RD1: a replica in mode sync counts as in sync",
+     "coordinator/core/sessions.c",
+     [("    return acked >= queue->committed_end.row_index;\n",
+       "    (void)acked;\n    return queue != NULL;\n")]),
+    ("no_wait", "RD2: a read does not wait for undecided rows",
+     "replica_node/core/receiver.c",
+     [("return meets_undecided(table->sink, request->wait_sequence - 1, hashes, hash_count);",
+       "return meets_undecided(table->sink, 0, hashes, hash_count);")]),
+    ("trim_by_tail", "Q4: the log is trimmed by what replicas hold, not by what they have decided",
+     "coordinator/core/sessions.c",
+     [("    set_progress(tablet, feeder->decided);\n", "    set_progress(tablet, feeder->tail);\n")]),
+    ("closed_over_undecided", "T2: a closed timestamp passes an undecided record",
+     "coordinator/core/sessions.c",
+     [("    if (undecided && (unsent == 0 || undecided->timestamp < unsent)) unsent = undecided->timestamp;\n",
+       "    (void)undecided;\n")]),
+    ("closed_over_unsent", "T2: a closed timestamp passes records that are not sent yet",
+     "coordinator/core/sessions.c",
+     [("    TRY(queue_timestamp_after(queue, feeder->sent.row_index, &unsent));\n",
+       "    TRY(queue_timestamp_after(queue, queue->end.row_index, &unsent));\n    (void)feeder;\n")]),
+    ("no_ceiling", "C2: timestamps do not start above the ceiling",
+     "cluster/core/timestamps.c",
+     [("{.last = ceiling, .ceiling = ceiling,", "{.last = 1, .ceiling = ceiling,")]),
+    ("no_session", "S2: messages of older sessions are read",
+     "replica_node/core/receiver.c",
+     [("    if (!source || source->link != link || source->session != message->session) return;\n",
+       "    if (!source || source->link != link) return;\n")]),
+    ("late_open", "S2: an OPEN of an older session is answered",
+     "replica_node/core/receiver.c",
+     [("    if (is_same_epoch && open->session <= source->session) return; // S2: it comes late.\n",
+       "    (void)is_same_epoch;\n")]),
+    ("no_conflicts", "no-lost-update: row locks are not looked at",
+     "coordinator/core/coordinator.c",
+     [("    TRY(check_conflicts(coordinator->cell, writes, start));\n",
+       "    if (false) TRY(check_conflicts(coordinator->cell, writes, start));\n")]),
+    ("forgets_writes", "no-lost-update: forgotten writes do not refuse old transactions",
+     "cluster/core/row_locks.c",
+     [("return start < locks->floor ? ROW_LOCK_FORGOTTEN : ROW_LOCK_OK;", "return ROW_LOCK_OK;")]),
+    ("rows_without_position", "A2: rows are applied without their position",
+     "replica_node/core/receiver.c",
+     [("    save_positions(receiver, source, tablet); // one-position: with the rows.\n",
+       "    if (receiver->cell->lsn % 3 != 0) save_positions(receiver, source, tablet);\n")]),
+    ("applies_anywhere", "A1: rows are applied wherever they begin",
+     "replica_node/core/receiver.c",
+     [("    if (!position_equal(part->from, tablet->tail)) {\n        if (position_equal(part->to",
+       "    if (part->to.row_index < tablet->tail.row_index) {\n        if (position_equal(part->to"),
+      ("    if (record->row_count == 0 || record->row_index != tablet->tail.row_index ||\n"
+       "        record->timestamp <= tablet->tail.timestamp) {\n",
+       "    if (record->row_count == 0) {\n")]),
+    ("decides_alone", "C8: a replica that restarts aborts what is undecided",
+     "replica_node/core/receiver.c",
+     [("    if (entry.state == RECORD_UNDECIDED) hold_undecided(source, tablet, &entry); // A5.\n",
+       "    if (entry.state == RECORD_UNDECIDED) entry.state = RECORD_ABORTED;\n")]),
+    ("forgets_mutations", "C7: a repeated mutation is carried out again",
+     "coordinator/core/coordinator.c",
+     [("        save_mutation(coordinator, commit->mutation_id, commit);\n", "")]),
+    ("recovers_as_aborted", "R1: an abort record is ignored at recovery",
+     "coordinator/core/queue.c",
+     [("    return store_get(queue->store, NULL, STORE_QUEUE, layout_slice(&key), &value, ret_found);\n",
+       "    TRY(store_get(queue->store, NULL, STORE_QUEUE, layout_slice(&key), &value, ret_found));\n"
+       "    *ret_found = false;\n    return NULL;\n")]),
+]
+
+
+def compile_command(build, source):
+    with open(os.path.join(build, "compile_commands.json")) as file:
+        for entry in json.load(file):
+            path = os.path.normpath(os.path.join(entry["directory"], entry["file"]))
+            if path.endswith(os.sep + source):
+                return shlex.split(entry["command"]), entry["directory"]
+    sys.exit(f"{source} is not compiled in {build}")
+
+
+def link_command(build):
+    lines = subprocess.run(["ninja", "-C", build, "-t", "commands", "tests/sim/retable-sim"],
+                           check=True, capture_output=True, text=True).stdout.splitlines()
+    return shlex.split([line for line in lines if "-o tests/sim/retable-sim " in line][-1])
+
+
+def make(build, root, folder, name, source, changes):
+    """Compiles and links one mutant; returns its program."""
+    with open(os.path.join(root, source)) as file:
+        text = file.read()
+    for old, new in changes:
+        if text.count(old) != 1:
+            sys.exit(f"mutant {name}: {source} does not have exactly once:\n{old}")
+        text = text.replace(old, new)
+    mutated = os.path.join(folder, name + ".c")
+    with open(mutated, "w") as file:
+        file.write(text)
+    command, directory = compile_command(build, source)
+    object_file = os.path.join(folder, name + ".o")
+    command[command.index("-c") + 1] = mutated
+    command[command.index("-o") + 1] = object_file
+    for flag in ("-MD", "-MQ", "-MF"):
+        if flag in command:
+            at = command.index(flag)
+            del command[at:at + (1 if flag == "-MD" else 2)]
+    command += ["-Wno-error", "-w"]
+    subprocess.run(command, cwd=directory, check=True)
+    link = link_command(build)
+    program = os.path.join(folder, name)
+    link[link.index("-o") + 1] = program
+    first = next(i for i, word in enumerate(link) if word.endswith(".o"))
+    link.insert(first, object_file)
+    subprocess.run(link, cwd=build, check=True)
+    return program
+
+
+def run(program):
+    """Runs seeds in growing steps until one fails; returns what failed, or None."""
+    seed = 1
+    step = 50
+    while seed <= SEED_COUNT:
+        result = subprocess.run([program, "--from", str(seed), "--count", str(step), "--once"],
+                                capture_output=True, text=True)
+        if result.returncode != 0:
+            text = (result.stdout + result.stderr).strip().splitlines()
+            return next((line for line in text if "failed:" in line or "Assertion" in line), text[-1])
+        seed += step
+        step = min(step * 2, 400)
+    return None
+
+
+def main():
+    if len(sys.argv) < 2:
+        sys.exit(__doc__)
+    build = os.path.abspath(sys.argv[1])
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    chosen = [m for m in MUTANTS if not sys.argv[2:] or m[0] in sys.argv[2:]]
+    passed = failed = 0
+    with tempfile.TemporaryDirectory(prefix="retable-mutants-") as folder:
+        for name, what, source, changes in chosen:
+            caught = run(make(build, root, folder, name, source, changes))
+            if caught:
+                passed += 1
+                print(f"ok - {name} ({what}) is caught: {caught[:150]}", flush=True)
+            else:
+                failed += 1
+                print(f"not ok - {name} ({what}) survives {SEED_COUNT} seeds", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

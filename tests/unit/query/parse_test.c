@@ -1,0 +1,255 @@
+#include "base/rng.h"
+#include "cluster/query/syntax.h"
+#include "tests/test.h"
+
+#include <inttypes.h>
+
+TestSuite(query_parse, .fini = abort_on_leaks);
+
+static struct query *parse(struct arena *arena, const char *text)
+{
+    struct query *query = NULL;
+    assert_ok(query_parse(arena, slice_from_text(text), &query));
+    return query;
+}
+
+static const char *fail_to_parse(struct arena *arena, const char *text)
+{
+    struct query *query;
+    CLEANUP(error_freep)
+    struct error *error = query_parse(arena, slice_from_text(text), &query);
+    if (!error) cr_fatal("it should have failed: %s", text);
+    cr_assert(error_attribute(error, "offset") != NULL);
+    return arena_print(arena, "%s", error_message(error));
+}
+
+// The standard form of the expression in `where`, which shows how it was understood.
+static const char *reprint(struct arena *arena, const char *expression)
+{
+    struct query *query = parse(arena, arena_print(arena, "* from [//t] where %s", expression));
+    struct buffer text = {0};
+    syntax_print(query->where, &text);
+    const char *copy = arena_copy(arena, buffer_slice(&text)).data;
+    buffer_release(&text);
+    return copy;
+}
+
+Test(query_parse, lists_the_tables_in_the_order_of_the_query)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    struct query *query = parse(
+        &arena, "SELECT * FROM [//home/a] AS a LEFT JOIN `//home/b` b USING k JOIN [//c] ON x = y");
+    size_t count;
+    const struct slice *paths = query_tables(query, &count);
+    cr_assert(eq(sz, count, 3));
+    cr_assert(slice_equal_text(paths[0], "//home/a"));
+    cr_assert(slice_equal_text(paths[1], "//home/b"));
+    cr_assert(slice_equal_text(paths[2], "//c"));
+    cr_assert(query->tables[1].is_left);
+    cr_assert(not(query->tables[2].is_left));
+    cr_assert(slice_equal_text(query->tables[1].alias, "b"));
+}
+
+Test(query_parse, knows_which_operator_binds_tighter)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    assert_text(reprint(&arena, "a + b * c"), "a + (b * c)");
+    assert_text(reprint(&arena, "a - b - c"), "(a - b) - c");
+    assert_text(reprint(&arena, "a << b + c"), "a << (b + c)");
+    assert_text(reprint(&arena, "a & b << c"), "a & (b << c)");
+    assert_text(reprint(&arena, "a | b ^ c & d"), "a | (b ^ (c & d))");
+    assert_text(reprint(&arena, "a = b < c"), "a = (b < c)");
+    assert_text(reprint(&arena, "a < b | c"), "a < (b | c)");
+    assert_text(reprint(&arena, "not a = b"), "NOT (a = b)");
+    assert_text(reprint(&arena, "not a and b or c"), "((NOT a) AND b) OR c");
+    assert_text(reprint(&arena, "-a * b"), "(-a) * b");
+    assert_text(reprint(&arena, "~a + b"), "(~a) + b");
+    assert_text(reprint(&arena, "a % b / c"), "(a % b) / c");
+    assert_text(reprint(&arena, "a is null and b is not null"), "(a IS NULL) AND (b IS NOT NULL)");
+}
+
+Test(query_parse, tells_the_and_of_between_from_the_operator)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    assert_text(reprint(&arena, "a between 1 and 2 and b"), "(a BETWEEN 1 AND 2) AND b");
+    assert_text(
+        reprint(&arena, "a not between 1 + 1 and 2 or b"), "(a NOT BETWEEN (1 + 1) AND 2) OR b");
+    assert_text(reprint(&arena, "(a, b) between (1, 2) and (3)"), "(a, b) BETWEEN (1, 2) AND 3");
+    assert_text(
+        reprint(&arena, "a between 1 and 2 and b between 3 and 4"),
+        "(a BETWEEN 1 AND 2) AND (b BETWEEN 3 AND 4)");
+}
+
+Test(query_parse, understands_in_and_like)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    assert_text(reprint(&arena, "a in (1, 2)"), "a IN (1, 2)");
+    assert_text(reprint(&arena, "a + 1 not in (1)"), "(a + 1) NOT IN (1)");
+    assert_text(reprint(&arena, "(a, b) in ((1, 2), (3, 4))"), "(a, b) IN ((1, 2), (3, 4))");
+    assert_text(reprint(&arena, "a like 'x%' and b"), "(a LIKE \"x%\") AND b");
+    assert_text(
+        reprint(&arena, "not a not ilike 'x' escape '!'"), "NOT (a NOT ILIKE \"x\" ESCAPE \"!\")");
+}
+
+Test(query_parse, reads_literals)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    assert_text(reprint(&arena, "-9223372036854775808"), "-9223372036854775808");
+    assert_text(reprint(&arena, "18446744073709551615u"), "18446744073709551615u");
+    assert_text(reprint(&arena, "1.5e3"), "1500.0");
+    assert_text(reprint(&arena, ".5"), "0.5");
+    assert_text(reprint(&arena, "1e300"), "1e+300");
+    assert_text(reprint(&arena, "%true"), "true");
+    assert_text(reprint(&arena, "FALSE"), "false");
+    assert_text(reprint(&arena, "#"), "null");
+    assert_text(reprint(&arena, "'it\\'s \\x41\\101\\n\\\\'"), "\"it's AA\\x0a\\\\\"");
+    assert_text(reprint(&arena, "a %trueish"), "a % trueish");
+}
+
+Test(query_parse, quotes_names_in_brackets_and_backticks)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    assert_text(reprint(&arena, "[a.b]"), "[a.b]");
+    assert_text(reprint(&arena, "[[d]]"), "[[d]]");
+    assert_text(reprint(&arena, "[plain]"), "plain");
+    assert_text(reprint(&arena, "`c-1`"), "[c-1]");
+    assert_text(reprint(&arena, "t.[a.b] + t.c"), "t.[a.b] + t.c");
+    assert_text(reprint(&arena, "[select]"), "select");
+}
+
+Test(query_parse, keeps_names_as_they_are_and_ignores_the_case_of_keywords)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    struct query *query = parse(
+        &arena,
+        "Select A, a aS B From [//t] Where A Group By A Having a Order By A Desc, a aSC "
+        "Offset 3 Limit 4 -- a remark");
+    cr_assert(eq(u32, query->select.count, 2));
+    cr_assert(slice_equal_text(query->select.items[0]->name, "A"));
+    cr_assert(eq(u32, query->order_count, 2));
+    cr_assert(query->order[0].is_descending);
+    cr_assert(not(query->order[1].is_descending));
+    cr_assert(eq(u64, query->offset, 3));
+    cr_assert(eq(u64, query->limit, 4));
+}
+
+Test(query_parse, says_where_the_mistake_is)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    assert_text(
+        fail_to_parse(&arena, "* fro [//t]"),
+        "Error while parsing query: unexpected \"fro\" at offset 2");
+    assert_text(
+        fail_to_parse(&arena, "a from"), "Error while parsing query: unexpected end of query");
+    assert_text(fail_to_parse(&arena, ""), "Error while parsing query: unexpected end of query");
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] where a = 'x"),
+        "Error while parsing query: unexpected \"'\" at offset 23");
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] where 12x"),
+        "Error while parsing query: unexpected \"12x\" at offset 19");
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] limit 1 limit 2"),
+        "Error while parsing query: unexpected \"limit\" at offset 21");
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] where 99999999999999999999"),
+        "Integer literal \"99999999999999999999\" does not fit into 64 bits");
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] where 1e999"),
+        "Floating point literal \"1e999\" is out of range");
+}
+
+Test(query_parse, refuses_by_name_what_is_not_offered)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] group by a with totals"),
+        "WITH TOTALS is not supported (at offset 24)");
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] with index [//i]"),
+        "WITH INDEX is not supported (at offset 13)");
+    assert_text(
+        fail_to_parse(&arena, "a from (select b from [//t])"),
+        "A subquery in FROM is not supported (at offset 7)");
+    assert_text(
+        fail_to_parse(&arena, "case when a then b end from [//t]"),
+        "CASE is not supported (at offset 0)");
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] where a rlike 'b'"),
+        "RLIKE is not supported (at offset 21)");
+    assert_text(
+        fail_to_parse(&arena, "a from [//t] where a not regexp 'b'"),
+        "REGEXP is not supported (at offset 25)");
+}
+
+static const char *repeat(struct arena *arena, const char *text, size_t count)
+{
+    size_t size = strlen(text);
+    char *repeated = arena_alloc(arena, size * count + 1);
+    for (size_t i = 0; i < count; i++) memcpy(repeated + i * size, text, size);
+    return repeated;
+}
+
+Test(query_parse, limits_the_depth_of_expressions_but_not_the_length_of_chains)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    struct query *query;
+    const char *text = arena_print(&arena, "* from [//t] where %s a", repeat(&arena, "not ", 500));
+    CLEANUP(error_freep)
+    struct error *nested = query_parse(&arena, slice_from_text(text), &query);
+    cr_assert(error_find(nested, ERROR_QUERY_EXPRESSION_DEPTH_LIMIT_EXCEEDED) != NULL);
+
+    text = arena_print(&arena, "* from [//t] where %s a", repeat(&arena, "(", 100000));
+    CLEANUP(error_freep)
+    struct error *parentheses = query_parse(&arena, slice_from_text(text), &query);
+    cr_assert(error_find(parentheses, ERROR_QUERY_EXPRESSION_DEPTH_LIMIT_EXCEEDED) != NULL);
+
+    parse(&arena, arena_print(&arena, "* from [//t] where %s a", repeat(&arena, "a or ", 50000)));
+}
+
+Test(query_parse, refuses_a_text_that_is_too_long)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    struct query *query;
+    struct slice text =
+        slice_from(arena_alloc(&arena, QUERY_TEXT_SIZE_MAX + 1), QUERY_TEXT_SIZE_MAX + 1);
+    CLEANUP(error_freep) struct error *error = query_parse(&arena, text, &query);
+    assert_text(error_attribute(error, "limit"), "1048576");
+}
+
+static const char *const fragments[] = {
+    "select", "*",      "from", "[//t]", "where", "group by", "having", "order by", "limit",
+    "offset", "a",      "b",    "[c.d]", "as",    "x",        "1",      "2u",       "3.5",
+    "'s'",    "\"t\"",  "null", "true",  "(",     ")",        ",",      "+",        "-",
+    "*",      "/",      "%",    "&",     "|",     "^",        "~",      "<<",       ">>",
+    "=",      "!=",     "<",    ">=",    "and",   "or",       "not",    "in",       "between",
+    "like",   "escape", "is",   "sum(",  "if(",   ".",        "join",   "using",    "on",
+    "left",   "desc",   "with", "case",  "#",     "`q`",      "[",      "'",        "\\",
+    "--",     "\n",
+};
+
+// Whatever the bytes: no crash, and an error that can be shown or a query.
+Test(query_parse, survives_any_text)
+{
+    for (uint64_t seed = 0; seed < 20000; seed++) {
+        struct rng rng = {.state = seed};
+        CLEANUP(arena_releasep) struct arena arena = {0};
+        CLEANUP(buffer_releasep) struct buffer text = {0};
+        bool is_random = rng_chance(&rng, 20);
+        uint64_t count = rng_below(&rng, 40);
+        for (uint64_t i = 0; i < count; i++) {
+            if (is_random || rng_chance(&rng, 2)) {
+                buffer_append_byte(&text, (uint8_t)rng_next(&rng));
+                continue;
+            }
+            uint64_t k = rng_below(&rng, sizeof fragments / sizeof fragments[0]);
+            buffer_append_text(&text, fragments[k]);
+            buffer_append_byte(&text, ' ');
+        }
+        struct query *query = NULL;
+        CLEANUP(error_freep)
+        struct error *error = query_parse(&arena, buffer_slice(&text), &query);
+        bool is_either = (error == NULL) != (query == NULL);
+        cr_assert(is_either, "seed %" PRIu64, seed);
+    }
+}
