@@ -367,6 +367,13 @@ static struct store_iterator *memory_iterator_new(
     return &memory->iterator;
 }
 
+static struct store_iterator *memory_stem_iterator_new(
+    struct store *store, const struct store_snapshot *snapshot, enum store_family family)
+{
+    struct slice none = slice_from("", 0);
+    return memory_iterator_new(store, snapshot, family, none, none);
+}
+
 static void memory_close(struct store *store)
 {
     struct memory_store *memory = (struct memory_store *)store;
@@ -384,6 +391,7 @@ static const struct store_methods METHODS = {
     .snapshot_new = memory_snapshot_new,
     .snapshot_free = memory_snapshot_free,
     .iterator_new = memory_iterator_new,
+    .stem_iterator_new = memory_stem_iterator_new,
     .close = memory_close,
 };
 

@@ -77,6 +77,8 @@ struct store_methods {
         enum store_family family,
         struct slice begin,
         struct slice end);
+    struct store_iterator *(*stem_iterator_new)(
+        struct store *store, const struct store_snapshot *snapshot, enum store_family family);
     void (*close)(struct store *store);
 };
 
@@ -147,6 +149,19 @@ static inline struct store_iterator *store_iterator_new(
     struct slice end)
 {
     return store->methods->iterator_new(store, snapshot, family, begin, end);
+}
+
+// The last bytes of a key that tell versions of one thing apart; what comes before is its stem.
+#define STORE_VERSION_SIZE 8
+
+// For reading single things by store_iterator_seek: after it, the iterator shows the keys with the
+// stem of the key sought, in order, and nothing that is certain behind them. Cheaper than
+// store_iterator_new, since what cannot hold the stem is left out. No other move is allowed but
+// store_iterator_next. Keys of 12 bytes and less have no stem.
+static inline struct store_iterator *store_stem_iterator_new(
+    struct store *store, const struct store_snapshot *snapshot, enum store_family family)
+{
+    return store->methods->stem_iterator_new(store, snapshot, family);
 }
 
 // Goes to the first key at or after `key` (or at or after the range's begin, if that is greater).

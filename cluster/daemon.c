@@ -220,12 +220,14 @@ static void run_reads(struct daemon *daemon)
 {
     const struct cell *cell = &daemon->loop.machine->cell;
     if (cell->urgent_lsn > cell->durable_lsn) return; // They would see what may still vanish.
+    CLEANUP(store_iterator_freep) struct store_iterator *iterator = NULL; // One for all.
     for (size_t i = 0; i < arr_count(daemon->reads); i++) {
         struct request *request = daemon->reads[i];
         if (is_for_readers(daemon, request)) {
             readers_start(daemon->readers, request);
         } else {
-            request->error = lookup_run(request, daemon->store, NULL);
+            if (!iterator) iterator = store_stem_iterator_new(daemon->store, NULL, STORE_DATA);
+            request->error = lookup_run(request, iterator);
             loop_answer(&daemon->loop, request);
         }
     }

@@ -31,16 +31,23 @@ static void wake(void *context)
     rpc_wake(context);
 }
 
+static struct error *run(const struct readers *readers, const struct job *job)
+{
+    if (job->request->select)
+        return select_run(job->request, readers->store, job->snapshot, clock_now_us);
+    CLEANUP(store_iterator_freep)
+    struct store_iterator *iterator =
+        store_stem_iterator_new(readers->store, job->snapshot, STORE_DATA);
+    return lookup_run(job->request, iterator);
+}
+
 static void *work(void *context)
 {
     struct readers *readers = context;
     for (;;) {
         struct job *job = (struct job *)inbox_wait(readers->jobs);
         if (!job) return NULL;
-        job->request->error =
-            job->request->select
-                ? select_run(job->request, readers->store, job->snapshot, clock_now_us)
-                : lookup_run(job->request, readers->store, job->snapshot);
+        job->request->error = run(readers, job);
         bool is_posted = inbox_post(readers->done, &job->item);
         assert(is_posted); // It has room for all jobs.
         (void)is_posted;

@@ -109,8 +109,7 @@ struct error *lookup_plan(struct request *request, struct table *table)
     return NULL;
 }
 
-struct error *lookup_run(
-    struct request *request, struct store *store, const struct store_snapshot *snapshot)
+struct error *lookup_run(struct request *request, struct store_iterator *iterator)
 {
     const struct lookup_plan *plan = request->lookup;
     struct arena rows_arena CLEANUP(arena_releasep) = {0};
@@ -121,11 +120,6 @@ struct error *lookup_run(
     }
     rowset.rows = ARENA_NEW(&rows_arena, struct row, plan->key_count);
 
-    struct layout_key prefix = layout_prefix(layout_ordered_row(plan->table_number, 0), 4);
-    struct layout_key end = layout_after(prefix);
-    CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator =
-        store_iterator_new(store, snapshot, STORE_DATA, layout_slice(&prefix), layout_slice(&end));
     struct value *values = ARENA_NEW(&request->arena, struct value, plan->schema->column_count);
     CLEANUP(buffer_releasep) struct buffer key = {0};
     uint64_t timestamp = MIN(request->timestamp, TIMESTAMP_MAX);

@@ -28,10 +28,9 @@ struct lookup_plan {
 // for ordered tables; those of keys, behaviour 5.6.
 MUST_USE struct error *lookup_plan(struct request *request, struct table *table);
 
-// Reads the rows of a planned lookup and writes them to the request's output. `snapshot` may be
-// NULL.
-MUST_USE struct error *lookup_run(
-    struct request *request, struct store *store, const struct store_snapshot *snapshot);
+// Reads the rows of a planned lookup and writes them to the request's output. The iterator is a
+// stem iterator over STORE_DATA; it serves any number of lookups.
+MUST_USE struct error *lookup_run(struct request *request, struct store_iterator *iterator);
 
 struct select_table {
     struct slice path;

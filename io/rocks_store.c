@@ -12,13 +12,17 @@
 enum {
     BLOOM_BITS_PER_KEY = 10,
     BLOCK_SIZE = 16 << 10,
+    RESTART_INTERVAL = 4, // Keys between two that a search can jump to.
     BACKGROUND_THREAD_COUNT = 2,
     OPEN_FILE_COUNT_MAX = 512,
     WRITE_BUFFER_COUNT_MAX = 4, // One is written, others are being flushed: writers do not wait.
     INFO_LOG_LEVEL_FATAL = 4,
+    STEM_NUMBER_SIZE = 4,                // Every key of rows begins with the number of its table.
     FAMILY_DEFAULT = STORE_FAMILY_COUNT, // RocksDB has it in any case; nothing is kept there.
     COLUMN_FAMILY_COUNT,
 };
+
+static const double MEMTABLE_BLOOM_RATIO = 0.05;
 
 static const char *const FAMILY_NAMES[COLUMN_FAMILY_COUNT] = {
     [STORE_META] = "meta",
@@ -248,6 +252,21 @@ static const struct store_iterator_methods ITERATOR_METHODS = {
     .free = rocks_iterator_free,
 };
 
+// Makes an iterator without options and bounds, with `bounds_size` bytes of room for these.
+static struct rocks_iterator *new_iterator(
+    struct rocks_store *store, const struct store_snapshot *snapshot, size_t bounds_size)
+{
+    struct rocks_iterator *iterator = must_alloc(malloc(sizeof *iterator + bounds_size));
+    iterator->base.methods = &ITERATOR_METHODS;
+    iterator->store = store;
+    iterator->read_options = rocksdb_readoptions_create();
+    if (snapshot) {
+        const rocksdb_snapshot_t *frozen = (const rocksdb_snapshot_t *)snapshot;
+        rocksdb_readoptions_set_snapshot(iterator->read_options, frozen);
+    }
+    return iterator;
+}
+
 static struct store_iterator *rocks_iterator_new(
     struct store *base,
     const struct store_snapshot *snapshot,
@@ -256,15 +275,8 @@ static struct store_iterator *rocks_iterator_new(
     struct slice end)
 {
     struct rocks_store *store = (struct rocks_store *)base;
-    struct rocks_iterator *iterator = must_alloc(malloc(sizeof *iterator + begin.size + end.size));
-    iterator->base.methods = &ITERATOR_METHODS;
-    iterator->store = store;
-    iterator->read_options = rocksdb_readoptions_create();
+    struct rocks_iterator *iterator = new_iterator(store, snapshot, begin.size + end.size);
     rocksdb_readoptions_set_total_order_seek(iterator->read_options, 1);
-    if (snapshot) {
-        const rocksdb_snapshot_t *frozen = (const rocksdb_snapshot_t *)snapshot;
-        rocksdb_readoptions_set_snapshot(iterator->read_options, frozen);
-    }
     char *bound = iterator->bounds;
     if (begin.size > 0) {
         memcpy(bound, begin.data, begin.size);
@@ -275,6 +287,17 @@ static struct store_iterator *rocks_iterator_new(
         memcpy(bound, end.data, end.size);
         rocksdb_readoptions_set_iterate_upper_bound(iterator->read_options, bound, end.size);
     }
+    iterator->iterator =
+        rocksdb_create_iterator_cf(store->db, iterator->read_options, store->families[family]);
+    return &iterator->base;
+}
+
+static struct store_iterator *rocks_stem_iterator_new(
+    struct store *base, const struct store_snapshot *snapshot, enum store_family family)
+{
+    struct rocks_store *store = (struct rocks_store *)base;
+    struct rocks_iterator *iterator = new_iterator(store, snapshot, 0);
+    rocksdb_readoptions_set_prefix_same_as_start(iterator->read_options, 1);
     iterator->iterator =
         rocksdb_create_iterator_cf(store->db, iterator->read_options, store->families[family]);
     return &iterator->base;
@@ -302,6 +325,7 @@ static const struct store_methods METHODS = {
     .snapshot_new = rocks_snapshot_new,
     .snapshot_free = rocks_snapshot_free,
     .iterator_new = rocks_iterator_new,
+    .stem_iterator_new = rocks_stem_iterator_new,
     .close = rocks_close,
 };
 
@@ -344,6 +368,53 @@ static struct error *find_store(const char *path, bool *ret_exists)
     }
     *ret_exists = has_current;
     return NULL;
+}
+
+// RocksDB calls a stem a prefix: all of a key but its version.
+static char *stem_of(void *context, const char *key, size_t size, size_t *ret_size)
+{
+    (void)context;
+    *ret_size = size - STORE_VERSION_SIZE;
+    return (char *)(uintptr_t)key;
+}
+
+static unsigned char has_stem(void *context, const char *key, size_t size)
+{
+    (void)context;
+    (void)key;
+    return size > STEM_NUMBER_SIZE + STORE_VERSION_SIZE;
+}
+
+static unsigned char is_stem_of_others(void *context, const char *key, size_t size)
+{
+    (void)context;
+    (void)key;
+    (void)size;
+    return 0;
+}
+
+static const char *stem_name(void *context)
+{
+    (void)context;
+    return "retable.stem";
+}
+
+static void forget_stem(void *context)
+{
+    (void)context;
+}
+
+// Files and memtables then have filters of stems, by which a lookup skips those without its row.
+static void set_stems(rocksdb_options_t *options, rocksdb_block_based_table_options_t *table)
+{
+    rocksdb_options_set_prefix_extractor(
+        options,
+        rocksdb_slicetransform_create(
+            NULL, forget_stem, stem_of, has_stem, is_stem_of_others, stem_name));
+    rocksdb_options_set_memtable_prefix_bloom_size_ratio(options, MEMTABLE_BLOOM_RATIO);
+    rocksdb_block_based_options_set_whole_key_filtering(table, 0);
+    rocksdb_block_based_options_set_filter_policy(
+        table, rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY)); // Takes it over.
 }
 
 static rocksdb_options_t *make_options(
@@ -393,12 +464,13 @@ static rocksdb_options_t *make_options(
     rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(table, 1);
     rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(table, 1);
     rocksdb_block_based_options_set_format_version(table, 5);
+    rocksdb_block_based_options_set_block_restart_interval(table, RESTART_INTERVAL);
     if (family == STORE_META) {
-        // Only here keys are asked for that mostly are absent (mutation ids). The other families
-        // are read by seeking, where a filter of whole keys does not help.
+        // Here keys are asked for that mostly are absent (mutation ids).
         rocksdb_filterpolicy_t *bloom = rocksdb_filterpolicy_create_bloom_full(BLOOM_BITS_PER_KEY);
         rocksdb_block_based_options_set_filter_policy(table, bloom); // Takes it over.
     }
+    if (family == STORE_DATA) set_stems(result, table);
     rocksdb_options_set_block_based_table_factory(result, table);
     rocksdb_block_based_options_destroy(table);
     return result;

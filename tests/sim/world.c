@@ -366,9 +366,10 @@ static void finish_read(struct world *world, uint32_t index, struct request *req
 {
     struct store *store = world->hosts[index].store;
     world_trace(world, "%s reads at %" PRIu64, CLUSTER_NAMES[index], request->timestamp);
-    struct error *error =
-        request->lookup ? lookup_run(request, store, NULL) : select_run(request, store, NULL, NULL);
-    request->error = error;
+    CLEANUP(store_iterator_freep)
+    struct store_iterator *iterator = store_stem_iterator_new(store, NULL, STORE_DATA);
+    request->error =
+        request->lookup ? lookup_run(request, iterator) : select_run(request, store, NULL, NULL);
 }
 
 static void forward(struct world *world, struct effect *effect)

@@ -78,6 +78,14 @@ static void answer(struct machine_world *world, struct request *request)
     request_free(request);
 }
 
+static void run_read(struct machine_node *node, struct request *request)
+{
+    CLEANUP(store_iterator_freep)
+    struct store_iterator *iterator = store_stem_iterator_new(node->store, NULL, STORE_DATA);
+    request->error = request->lookup ? lookup_run(request, iterator)
+                                     : select_run(request, node->store, NULL, NULL);
+}
+
 static void perform(struct machine_world *world, int index)
 {
     struct machine_node *node = &world->nodes[index];
@@ -87,8 +95,7 @@ static void perform(struct machine_world *world, int index)
         switch (effect->kind) {
         case EFFECT_SEND: send_message(world, index, effect->link, effect->message); break;
         case EFFECT_READ:
-            request->error = request->lookup ? lookup_run(request, node->store, NULL)
-                                             : select_run(request, node->store, NULL, NULL);
+            run_read(node, request);
             answer(world, request);
             break;
         case EFFECT_REPLY: answer(world, request); break;

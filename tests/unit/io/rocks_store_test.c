@@ -127,6 +127,50 @@ Test(rocks_store, iterates_within_bounds_in_both_directions)
     store_close(store);
 }
 
+// Whether a stem iterator finds version `version` or the next one of row `row`, and which.
+static int find_version(struct store_iterator *iterator, int row, int version)
+{
+    char key[32];
+    snprintf(key, sizeof key, "%04d%04d%08d", 1, row, version);
+    store_iterator_seek(iterator, slice_from_text(key));
+    assert_ok(store_iterator_error(iterator));
+    if (!store_iterator_is_valid(iterator)) return -1;
+    struct slice found = store_iterator_key(iterator);
+    if (memcmp(found.data, key, 8) != 0) return -1;
+    int number = 0;
+    for (size_t i = 8; i < found.size; i++) number = 10 * number + (found.data[i] - '0');
+    return number;
+}
+
+Test(rocks_store, finds_versions_by_their_stem)
+{
+    struct store *store = open_store();
+    for (int round = 0; round < 3; round++) { // Each opening leaves a file of its own.
+        for (int row = 0; row < 500; row += 2) {
+            char key[32];
+            snprintf(key, sizeof key, "%04d%04d%08d", 1, row, 10 * (3 - round));
+            put(store, STORE_DATA, key, "x");
+        }
+        if (round == 2) break;
+        store_close(store);
+        store = open_store();
+    }
+    CLEANUP(store_iterator_freep)
+    struct store_iterator *iterator = store_stem_iterator_new(store, NULL, STORE_DATA);
+    for (int row = 0; row < 500; row++) {
+        bool is_there = row % 2 == 0;
+        cr_assert(eq(int, find_version(iterator, row, 0), is_there ? 10 : -1));
+        cr_assert(eq(int, find_version(iterator, row, 11), is_there ? 20 : -1));
+        if (is_there) {
+            store_iterator_next(iterator);
+            cr_assert(store_iterator_is_valid(iterator));
+        }
+        cr_assert(eq(int, find_version(iterator, row, 31), -1));
+    }
+    store_iterator_free(TAKE(iterator));
+    store_close(store);
+}
+
 Test(rocks_store, shows_the_past_in_a_snapshot)
 {
     struct store *store = open_store();
