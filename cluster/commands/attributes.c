@@ -82,7 +82,7 @@ static uint64_t trimmed_rows(const struct tablet *tablet)
     return tablet->queue ? tablet->queue->trimmed.row_index : tablet->trimmed_row_count;
 }
 
-static struct node *pivot_node(struct arena *arena, const struct tablet *tablet)
+struct node *pivot_to_node(struct arena *arena, const struct tablet *tablet)
 {
     struct node *list = node_list(arena);
     struct value values[SCHEMA_KEY_COLUMN_COUNT_MAX];
@@ -116,7 +116,7 @@ static uint64_t replication_error_count(const struct tablet *tablet)
 {
     uint64_t count = 0;
     for (size_t i = 0; i < arr_count(tablet->table->replicas); i++) {
-        if (tablet->table->replicas[i]->session->error) count++;
+        if (session_tablet_error(tablet->table->replicas[i]->session, tablet->index)) count++;
     }
     return count;
 }
@@ -129,7 +129,7 @@ static struct node *tablet_node(
     node_set_text(arena, map, "tablet_id", node_guid(arena, tablet->id));
     node_set_text(arena, map, "state", node_text(arena, tablet_state_name(tablet->state)));
     if (table_is_sorted(tablet->table)) {
-        node_set_text(arena, map, "pivot_key", pivot_node(arena, tablet));
+        node_set_text(arena, map, "pivot_key", pivot_to_node(arena, tablet));
     }
     if (tablet->queue || !table_is_sorted(tablet->table)) {
         set_int(arena, map, "trimmed_row_count", trimmed_rows(tablet));
@@ -209,7 +209,7 @@ static struct node *get_pivot_keys(const struct subject *s)
     if (!s->object->table || !table_is_sorted(s->object->table)) return NULL;
     struct node *list = node_list(s->arena);
     for (uint32_t i = 0; i < s->object->table->tablet_count; i++) {
-        node_add(s->arena, list, pivot_node(s->arena, &s->object->table->tablets[i]));
+        node_add(s->arena, list, pivot_to_node(s->arena, &s->object->table->tablets[i]));
     }
     return list;
 }
@@ -364,15 +364,10 @@ static struct node *get_lag(const struct subject *s)
     return replica ? node_int64(s->arena, (int64_t)replica_lag_ms(s, replica)) : NULL;
 }
 
-static uint64_t replica_error_count(const struct replica *replica)
-{
-    return replica->session->error ? replica->table->tablet_count : 0;
-}
-
 static struct node *get_error_count(const struct subject *s)
 {
     const struct replica *replica = s->object->replica;
-    return replica ? node_int64(s->arena, (int64_t)replica_error_count(replica)) : NULL;
+    return replica ? node_int64(s->arena, (int64_t)session_error_count(replica->session)) : NULL;
 }
 
 static struct node *replica_tablet_node(
@@ -396,11 +391,9 @@ static struct node *replica_tablet_node(
     set_int(arena, map, "current_replication_row_index", progress->progress.row_index);
     set_int(arena, map, "committed_replication_row_index", progress->progress.row_index);
     node_set_text(arena, map, "state", node_text(arena, replica_state_name(state)));
-    node_set_text(arena, map, "has_error", node_boolean(arena, replica->session->error != NULL));
-    if (replica->session->error) {
-        struct node *error = error_to_node(arena, replica->session->error);
-        node_set_text(arena, map, "replication_error", error);
-    }
+    const struct error *error = session_tablet_error(replica->session, index);
+    node_set_text(arena, map, "has_error", node_boolean(arena, error != NULL));
+    if (error) node_set_text(arena, map, "replication_error", error_to_node(arena, error));
     return map;
 }
 

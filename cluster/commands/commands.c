@@ -30,6 +30,7 @@ const struct command COMMANDS[] = {
     {"abort_transaction", NONE, NONE, true, false, command_abort_transaction},
     {"generate_timestamp", NONE, NODE, false, false, command_generate_timestamp},
     {"get_in_sync_replicas", TABLE, NODE, false, true, command_get_in_sync_replicas},
+    {"get_table_pivot_keys", NONE, NODE, false, false, command_get_table_pivot_keys},
     {"get_tablet_infos", NONE, NODE, true, false, command_get_tablet_infos},
     {"get_tablet_errors", NONE, NODE, true, false, command_get_tablet_errors},
     {0},

@@ -52,8 +52,22 @@ MUST_USE struct error *create_table_check(
 // What a replicated table cannot be: atomicity, commit_ordering, in_memory_mode.
 MUST_USE struct error *replicated_attributes_check(const struct node *attributes);
 
-// Gives a table's tablets their pivot keys, a list of lists; they must begin with [] and grow.
-MUST_USE struct error *table_set_pivots(struct table *table, const struct node *pivots);
+// Pivot keys, a list of lists, for a range of tablets: they must grow, begin with `first` (encoded)
+// and end below `after`, the pivot of the tablet behind the range, if there is one (else NULL).
+#define NO_PIVOT slice_from("", 0) // Of a table's first tablet.
+MUST_USE struct error *pivots_check(
+    const struct schema *schema,
+    struct slice first,
+    const struct slice *after,
+    const struct node *pivots);
+// Gives them to the tablets from `begin` on.
+MUST_USE struct error *table_set_pivots(
+    struct table *table, uint32_t begin, const struct node *pivots);
+// `count` pivot keys that cut the range of an integer first key column evenly.
+MUST_USE struct error *pivots_spread(
+    struct arena *arena, const struct schema *schema, uint64_t count, struct node **ret_pivots);
+// A number of tablets that a table may have.
+MUST_USE struct error *tablet_count_check(uint64_t count);
 // Appends the encoded form of one pivot key.
 MUST_USE struct error *pivot_encode(
     const struct schema *schema, const struct node *pivot, struct buffer *buffer);
@@ -74,6 +88,8 @@ MUST_USE struct error *tablet_attribute_get(
     struct tablet *tablet,
     const struct ypath *path,
     struct node **ret_value);
+// A tablet's pivot key as a list of values.
+struct node *pivot_to_node(struct arena *arena, const struct tablet *tablet);
 // All that `get path/@` shows.
 MUST_USE struct error *attribute_get_all(
     struct machine *machine, struct arena *arena, struct object *object, struct node **ret_map);
@@ -107,12 +123,18 @@ void command_ping_transaction(struct machine *machine, struct request *request);
 void command_commit_transaction(struct machine *machine, struct request *request);
 void command_abort_transaction(struct machine *machine, struct request *request);
 void command_generate_timestamp(struct machine *machine, struct request *request);
+
+// -- inspect.c
 void command_get_in_sync_replicas(struct machine *machine, struct request *request);
 void command_get_tablet_infos(struct machine *machine, struct request *request);
 void command_get_tablet_errors(struct machine *machine, struct request *request);
+void command_get_table_pivot_keys(struct machine *machine, struct request *request);
 
 // Parses the parameter `path`; fails if it is absent.
 MUST_USE struct error *command_path(struct request *request, struct ypath *ret_path);
+
+// Reads the command's input as rows and encodes them as a rowset, in the request's arena.
+MUST_USE struct error *command_read_rows(struct request *request, struct slice *ret_rows);
 
 // Answers with a node, or with the error if there is one (taken over).
 void command_answer(

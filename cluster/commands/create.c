@@ -95,50 +95,75 @@ struct error *pivot_encode(
     return NULL;
 }
 
-// Gives tablets their pivot keys, which must grow strictly and begin with the empty key.
-struct error *table_set_pivots(struct table *table, const struct node *pivots)
+struct error *pivots_check(
+    const struct schema *schema,
+    struct slice first,
+    const struct slice *after,
+    const struct node *pivots)
 {
-    for (uint32_t i = 0; i < table->tablet_count; i++) {
-        struct buffer *pivot = &table->tablets[i].pivot;
-        buffer_clear(pivot);
-        TRY(pivot_encode(table->schema, pivots->entries[i].value, pivot));
-        if (i == 0 && pivot->size > 0) {
+    CLEANUP(buffer_releasep) struct buffer last = {0};
+    for (uint32_t i = 0; i < pivots->count; i++) {
+        CLEANUP(buffer_releasep) struct buffer pivot = {0};
+        TRY(pivot_encode(schema, pivots->entries[i].value, &pivot));
+        if (i == 0 && !slice_equal(buffer_slice(&pivot), first)) {
             return error_new(
                 ERROR_GENERIC,
                 "First pivot key must match that of the first tablet in the resharded range");
         }
-        if (i > 0 &&
-            slice_compare(buffer_slice(&table->tablets[i - 1].pivot), buffer_slice(pivot)) >= 0) {
+        if (i > 0 && slice_compare(buffer_slice(&last), buffer_slice(&pivot)) >= 0) {
             return error_new(ERROR_GENERIC, "Pivot keys must be strictly increasing");
         }
+        buffer_clear(&last);
+        buffer_append_slice(&last, buffer_slice(&pivot));
+    }
+    if (!after || slice_compare(buffer_slice(&last), *after) < 0) return NULL;
+    return error_new(
+        ERROR_GENERIC,
+        "Last pivot key must be strictly less than that of the tablet which follows the resharded "
+        "range");
+}
+
+struct error *table_set_pivots(struct table *table, uint32_t begin, const struct node *pivots)
+{
+    for (uint32_t i = 0; i < pivots->count; i++) {
+        struct buffer *pivot = &table->tablets[begin + i].pivot;
+        buffer_clear(pivot);
+        TRY(pivot_encode(table->schema, pivots->entries[i].value, pivot));
     }
     return NULL;
 }
 
-static struct error *check_tablet_count(uint64_t count)
+struct error *tablet_count_check(uint64_t count)
 {
     if (count == 0) return error_new(ERROR_GENERIC, "Tablet count must be positive");
     if (count <= TABLET_COUNT_MAX) return NULL;
     return error_new(ERROR_GENERIC, "Tablet count cannot exceed the limit of %d", TABLET_COUNT_MAX);
 }
 
-// Pivots that cut the range of the first key column's values evenly: for tablet_count of a sorted
-// table.
-static struct node *even_pivots(struct arena *arena, const struct schema *schema, uint64_t count)
+struct error *pivots_spread(
+    struct arena *arena, const struct schema *schema, uint64_t count, struct node **ret_pivots)
 {
+    enum value_type type = column_value_type(schema->columns[0].type);
+    if (count > 1 && type != VALUE_INT64 && type != VALUE_UINT64) {
+        return error_new(
+            ERROR_GENERIC,
+            "Keys can be spread over tablets only if the first key column is an integer: give "
+            "\"pivot_keys\"");
+    }
     struct node *pivots = node_list(arena);
     node_add(arena, pivots, node_list(arena));
     for (uint64_t i = 1; i < count; i++) {
         uint64_t at = UINT64_MAX / count * i;
         struct node *pivot = node_list(arena);
-        if (column_value_type(schema->columns[0].type) == VALUE_UINT64) {
+        if (type == VALUE_UINT64) {
             node_add(arena, pivot, node_uint64(arena, at));
         } else {
             node_add(arena, pivot, node_int64(arena, (int64_t)(at - (UINT64_C(1) << 63))));
         }
         node_add(arena, pivots, pivot);
     }
-    return pivots;
+    *ret_pivots = pivots;
+    return NULL;
 }
 
 static struct error *read_tablets(
@@ -163,16 +188,11 @@ static struct error *read_tablets(
         *tablet_count = pivots->count;
         *ret_pivots = pivots;
     }
-    TRY(check_tablet_count(*tablet_count));
-    if (!pivots && schema->key_column_count > 0 && *tablet_count > 1) {
-        enum value_type first = column_value_type(schema->columns[0].type);
-        if (first != VALUE_INT64 && first != VALUE_UINT64) {
-            return error_new(
-                ERROR_GENERIC,
-                "\"tablet_count\" needs an integer first key column: give \"pivot_keys\"");
-        }
-        *ret_pivots = even_pivots(arena, schema, *tablet_count);
-    }
+    TRY(tablet_count_check(*tablet_count));
+    if (pivots || schema->key_column_count == 0) return NULL;
+    struct node *spread = NULL;
+    TRY(pivots_spread(arena, schema, *tablet_count, &spread));
+    *ret_pivots = spread;
     return NULL;
 }
 
@@ -183,17 +203,6 @@ struct new_table {
     const struct node *pivots; // NULL for none.
     struct table_settings settings;
 };
-
-// Checks pivots on a table of its own.
-static struct error *check_pivots(const struct new_table *given)
-{
-    struct table trial = {.schema = given->schema, .tablet_count = (uint32_t)given->tablet_count};
-    trial.tablets = must_alloc(calloc(given->tablet_count, sizeof *trial.tablets));
-    struct error *error = table_set_pivots(&trial, given->pivots);
-    for (uint32_t i = 0; i < trial.tablet_count; i++) buffer_release(&trial.tablets[i].pivot);
-    free(trial.tablets);
-    return error;
-}
 
 static struct error *read_table(
     const struct machine *machine,
@@ -230,7 +239,7 @@ static struct error *read_table(
     schema_assign_ids(given->schema, NULL);
     TRY(read_tablets(arena, given->schema, attributes, &given->tablet_count, &given->pivots));
     TRY(table_settings_read(attributes, &given->settings));
-    return given->pivots ? check_pivots(given) : NULL;
+    return given->pivots ? pivots_check(given->schema, NO_PIVOT, NULL, given->pivots) : NULL;
 }
 
 struct error *create_table_check(
@@ -262,7 +271,7 @@ struct error *create_table(
     table->is_replicated = is_replicated;
     table->upstream_replica_id = given.upstream;
     table->settings = given.settings;
-    if (given.pivots) TRY(table_set_pivots(table, given.pivots));
+    if (given.pivots) TRY(table_set_pivots(table, 0, given.pivots));
     size_t count = sizeof TABLE_ATTRIBUTES / sizeof *TABLE_ATTRIBUTES;
     TRY(keep_user_attributes(object, attributes, TABLE_ATTRIBUTES, count));
     if (is_replicated) TRY(coordinator_table_added(&machine->coordinator, table));

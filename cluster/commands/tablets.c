@@ -217,94 +217,117 @@ static struct error *check_unmounted(const struct table *table, const char *what
 static bool has_rows(const struct table *table)
 {
     for (uint32_t i = 0; i < table->tablet_count; i++) {
-        const struct tablet *tablet = &table->tablets[i];
-        uint64_t count = tablet->queue ? tablet->queue->end.row_index : tablet->total_row_count;
-        if (count > 0) return true;
+        if (table->tablets[i].queue->end.row_index > 0) return true;
     }
     return false;
 }
 
-static struct error *plan_reshard(
-    const struct request *request,
-    const struct table *table,
-    uint64_t *ret_count,
-    const struct node **ret_pivots)
+struct reshard {
+    uint32_t begin; // The tablets [begin, end) become others.
+    uint32_t end;
+    uint64_t count;
+    const struct node *pivots; // Of sorted tables.
+};
+
+static struct error *read_pivots(
+    struct request *request, const struct table *table, struct reshard *reshard)
 {
-    for (uint32_t i = 0; i < table->tablet_count; i++) {
+    const struct node *parameters = request->parameters;
+    bool is_uniform = false;
+    TRY(node_get_boolean(parameters, "uniform", &is_uniform));
+    reshard->pivots = node_find_text(parameters, "pivot_keys");
+    if (reshard->pivots && reshard->pivots->type == NODE_ENTITY) reshard->pivots = NULL;
+    if (reshard->pivots && (reshard->pivots->type != NODE_LIST || reshard->count != 0)) {
+        return error_new(ERROR_GENERIC, "Cannot specify both \"tablet_count\" and \"pivot_keys\"");
+    }
+    if (!table_is_sorted(table)) {
+        if (!reshard->pivots) return tablet_count_check(reshard->count);
+        return error_new(ERROR_GENERIC, "Table is ordered; must provide tablet count");
+    }
+    if (!reshard->pivots && (table->is_replicated || !is_uniform)) {
+        return error_new(
+            ERROR_GENERIC,
+            table->is_replicated ? "Pivot keys must be provided to reshard a replicated table"
+                                 : "Pivot keys must be provided to reshard a sorted table");
+    }
+    if (!reshard->pivots) {
+        if (reshard->end - reshard->begin != table->tablet_count) {
+            return error_new(ERROR_GENERIC, "\"uniform\" must reshard all tablets of the table");
+        }
+        TRY(tablet_count_check(reshard->count));
+        struct node *spread = NULL;
+        TRY(pivots_spread(&request->arena, table->schema, reshard->count, &spread));
+        reshard->pivots = spread;
+    }
+    reshard->count = reshard->pivots->count;
+    TRY(tablet_count_check(reshard->count));
+    struct slice after = NO_PIVOT;
+    bool has_after = reshard->end < table->tablet_count;
+    if (has_after) after = buffer_slice(&table->tablets[reshard->end].pivot);
+    struct slice first = buffer_slice(&table->tablets[reshard->begin].pivot);
+    return pivots_check(table->schema, first, has_after ? &after : NULL, reshard->pivots);
+}
+
+static struct error *plan_reshard(
+    struct request *request, const struct table *table, struct reshard *reshard)
+{
+    if (!table->is_dynamic) return error_new(ERROR_GENERIC, "Cannot reshard a static table");
+    TRY(read_range(request, table, &reshard->begin, &reshard->end));
+    for (uint32_t i = reshard->begin; i < reshard->end; i++) {
         if (table->tablets[i].state == TABLET_UNMOUNTED) continue;
         return error_new(
             ERROR_INVALID_TABLET_STATE,
             "Cannot reshard table since tablet %s is not unmounted",
             GUID_TEXT(table->tablets[i].id));
     }
-    const struct node *pivots = node_find_text(request->parameters, "pivot_keys");
-    if (pivots && pivots->type == NODE_ENTITY) pivots = NULL;
-    uint64_t count = 0;
-    TRY(node_get_uint64(request->parameters, "tablet_count", &count));
-    if (pivots && (pivots->type != NODE_LIST || count != 0)) {
-        return error_new(ERROR_GENERIC, "Cannot specify both \"tablet_count\" and \"pivot_keys\"");
-    }
-    if (table_is_sorted(table)) {
-        if (!pivots) {
-            return error_new(
-                ERROR_GENERIC,
-                table->is_replicated ? "Pivot keys must be provided to reshard a replicated table"
-                                     : "Pivot keys must be provided to reshard a sorted table");
-        }
-        count = pivots->count;
-    } else if (pivots) {
-        return error_new(ERROR_GENERIC, "Table is ordered; must provide tablet count");
-    }
-    if (count == 0) return error_new(ERROR_GENERIC, "Tablet count must be positive");
-    if (count > TABLET_COUNT_MAX) {
-        return error_new(
-            ERROR_GENERIC, "Tablet count cannot exceed the limit of %d", TABLET_COUNT_MAX);
-    }
-    if ((table->is_replicated || !table_is_sorted(table)) && has_rows(table)) {
+    TRY(node_get_uint64(request->parameters, "tablet_count", &reshard->count));
+    TRY(read_pivots(request, table, reshard));
+    TRY(tablet_count_check(table->tablet_count - (reshard->end - reshard->begin) + reshard->count));
+    if (table->is_replicated && has_rows(table)) {
         return error_new(
             ERROR_GENERIC,
             "Cannot reshard non-empty table of type \"%s\"",
             object_type_name(table->object->type));
     }
-    if (table->sink) {
-        return error_new(ERROR_GENERIC, "Cannot reshard a table that is being replicated to");
+    if (table->is_replicated || table_is_sorted(table)) return NULL;
+    // An ordered table's tablets keep their rows as long as there are enough of them.
+    uint64_t kept_count = MIN(reshard->count, (uint64_t)(reshard->end - reshard->begin));
+    reshard->begin += (uint32_t)kept_count;
+    reshard->count -= kept_count;
+    for (uint32_t i = reshard->begin; i < reshard->end; i++) {
+        const struct tablet *tablet = &table->tablets[i];
+        if (tablet->trimmed_row_count == tablet->total_row_count) continue;
+        return error_new(
+            ERROR_GENERIC,
+            "Some chunks of tablet %s are not fully trimmed; such a tablet cannot participate in "
+            "resharding",
+            GUID_TEXT(tablet->id));
     }
-    *ret_count = count;
-    *ret_pivots = pivots;
     return NULL;
-}
-
-static struct error *check_pivots(const struct table *table, const struct node *pivots)
-{
-    struct table trial = {.schema = table->schema, .tablet_count = pivots->count};
-    trial.tablets = must_alloc(calloc(pivots->count, sizeof *trial.tablets));
-    struct error *error = table_set_pivots(&trial, pivots);
-    for (uint32_t i = 0; i < trial.tablet_count; i++) buffer_release(&trial.tablets[i].pivot);
-    free(trial.tablets);
-    return error;
 }
 
 static struct error *do_reshard(struct machine *machine, struct request *request)
 {
     struct cell *cell = &machine->cell;
     struct table *table = NULL;
-    uint64_t count = 0;
-    const struct node *pivots = NULL;
+    struct reshard reshard = {0};
     TRY(find_table(machine, request, &table));
-    TRY(plan_reshard(request, table, &count, &pivots));
-    if (pivots) TRY(check_pivots(table, pivots));
-    struct replica **replicas = NULL; // Their sessions speak of the old tablets.
-    for (size_t i = 0; i < arr_count(table->replicas); i++) arr_add(replicas, table->replicas[i]);
+    TRY(plan_reshard(request, table, &reshard));
+    // Sessions speak of the old tablets.
     if (table->is_replicated) coordinator_table_removing(&machine->coordinator, table);
-    table_set_tablets(&cell->tree, &cell->batch, table, (uint32_t)count);
-    struct error *error = pivots ? table_set_pivots(table, pivots) : NULL;
+    table_replace_tablets(
+        &cell->tree, &cell->batch, table, reshard.begin, reshard.end, (uint32_t)reshard.count);
+    struct error *error = NULL;
+    if (reshard.pivots) error = table_set_pivots(table, reshard.begin, reshard.pivots);
     if (!error && table->is_replicated) {
         error = coordinator_table_added(&machine->coordinator, table);
     }
-    for (size_t i = 0; !error && i < arr_count(replicas); i++) {
-        error = coordinator_replica_added(&machine->coordinator, replicas[i]);
+    for (size_t i = 0; !error && i < arr_count(table->replicas); i++) {
+        // The log is empty: no tablet has another place to begin.
+        arr_free(table->replicas[i]->start_row_indexes);
+        object_save(&cell->batch, table->replicas[i]->object);
+        error = coordinator_replica_added(&machine->coordinator, table->replicas[i]);
     }
-    arr_free(replicas);
     object_save(&cell->batch, table->object);
     return error;
 }

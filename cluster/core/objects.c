@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-enum { RECORD_VERSION = 1 };
+enum { RECORD_VERSION = 1, NUMBER_SIZE = sizeof(uint32_t) };
 
 static const struct guid ROOT_ID = {.high = 1, .low = UINT64_C(303) << 32};
 
@@ -341,17 +341,19 @@ struct error *tree_init(
 // -------------------------------------------------------------------------------------------------
 // Memory
 
+static void release_tablet(struct tablet *tablet)
+{
+    assert(!tablet->queue);
+    buffer_release(&tablet->pivot);
+}
+
 static void free_tablets(struct tree *tree, struct table *table)
 {
     for (uint32_t i = 0; i < table->tablet_count; i++) {
-        struct tablet *tablet = &table->tablets[i];
-        assert(!tablet->queue);
-        HASH_DELETE(hh, tree->tablets, tablet);
-        buffer_release(&tablet->pivot);
+        HASH_DELETE(hh, tree->tablets, &table->tablets[i]);
+        release_tablet(&table->tablets[i]);
     }
     free(table->tablets);
-    table->tablets = NULL;
-    table->tablet_count = 0;
 }
 
 static void free_table(struct tree *tree, struct table *table)
@@ -555,20 +557,48 @@ struct object *object_new(
     return object;
 }
 
-void table_set_tablets(
-    struct tree *tree, struct store_batch *batch, struct table *table, uint32_t tablet_count)
+static void remove_tablet_rows(struct store_batch *batch, uint32_t tablet_number)
 {
-    assert(tablet_count > 0 && tablet_count <= TABLET_COUNT_MAX);
-    free_tablets(tree, table);
-    table->tablets = must_alloc(calloc(tablet_count, sizeof *table->tablets));
-    table->tablet_count = tablet_count;
-    for (uint32_t i = 0; i < tablet_count; i++) {
-        struct tablet *tablet = &table->tablets[i];
-        tablet->table = table;
+    struct layout_key begin = layout_prefix(layout_ordered_row(tablet_number, 0), NUMBER_SIZE);
+    struct layout_key end = layout_after(begin);
+    store_batch_remove_range(batch, STORE_DATA, layout_slice(&begin), layout_slice(&end));
+    store_batch_remove_range(batch, STORE_QUEUE, layout_slice(&begin), layout_slice(&end));
+    struct layout_key trimmed = layout_ordered_trimmed(tablet_number);
+    store_batch_remove(batch, STORE_META, layout_slice(&trimmed));
+}
+
+void table_replace_tablets(
+    struct tree *tree,
+    struct store_batch *batch,
+    struct table *table,
+    uint32_t begin,
+    uint32_t end,
+    uint32_t count)
+{
+    assert(begin <= end && end <= table->tablet_count);
+    uint32_t kept_count = table->tablet_count - (end - begin);
+    assert(count + kept_count > 0 && count + kept_count <= TABLET_COUNT_MAX);
+    struct tablet *tablets = must_alloc(calloc(count + kept_count, sizeof *tablets));
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        HASH_DELETE(hh, tree->tablets, &table->tablets[i]);
+        if (i < begin) tablets[i] = table->tablets[i];
+        if (i >= end) tablets[i - end + begin + count] = table->tablets[i];
+        if (i < begin || i >= end) continue;
+        remove_tablet_rows(batch, table->tablets[i].number);
+        release_tablet(&table->tablets[i]);
+    }
+    free(table->tablets);
+    table->tablets = tablets;
+    table->tablet_count = count + kept_count;
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        struct tablet *tablet = &tablets[i];
+        if (i >= begin && i < begin + count) {
+            tablet->table = table;
+            tablet->id = tree_new_id(tree, batch, OBJECT_TABLET);
+            tablet->number = tree_new_number(tree, batch);
+            tablet->state = TABLET_UNMOUNTED;
+        }
         tablet->index = i;
-        tablet->id = tree_new_id(tree, batch, OBJECT_TABLET);
-        tablet->number = tree_new_number(tree, batch);
-        tablet->state = TABLET_UNMOUNTED;
         add_tablet(tree, tablet);
     }
 }
@@ -596,7 +626,7 @@ struct table *object_add_table(
     table->object = object;
     table->number = tree_new_number(tree, batch);
     table_set_schema(table, schema);
-    table_set_tablets(tree, batch, table, tablet_count);
+    table_replace_tablets(tree, batch, table, 0, 0, tablet_count);
     return table;
 }
 
@@ -613,18 +643,11 @@ struct replica *object_add_replica(struct object *object, struct table *table)
 
 static void remove_rows(struct store_batch *batch, const struct table *table)
 {
-    struct layout_key first = layout_ordered_row(table->number, 0);
-    struct layout_key begin = layout_prefix(first, sizeof table->number);
+    struct layout_key begin = layout_prefix(layout_ordered_row(table->number, 0), NUMBER_SIZE);
     struct layout_key end = layout_after(begin);
     store_batch_remove_range(batch, STORE_DATA, layout_slice(&begin), layout_slice(&end));
     for (uint32_t i = 0; i < table->tablet_count; i++) {
-        first = layout_ordered_row(table->tablets[i].number, 0);
-        begin = layout_prefix(first, sizeof table->number);
-        end = layout_after(begin);
-        store_batch_remove_range(batch, STORE_DATA, layout_slice(&begin), layout_slice(&end));
-        store_batch_remove_range(batch, STORE_QUEUE, layout_slice(&begin), layout_slice(&end));
-        struct layout_key trimmed = layout_ordered_trimmed(table->tablets[i].number);
-        store_batch_remove(batch, STORE_META, layout_slice(&trimmed));
+        remove_tablet_rows(batch, table->tablets[i].number);
     }
 }
 

@@ -161,9 +161,16 @@ struct table *object_add_table(
     const struct schema *schema,
     uint32_t tablet_count);
 
-// Replaces a table's tablets by new, unmounted ones.
-void table_set_tablets(
-    struct tree *tree, struct store_batch *batch, struct table *table, uint32_t tablet_count);
+// Puts `count` new, unmounted tablets (pivots empty) in the place of the tablets [begin, end); the
+// others stay and get new indexes. Pointers to tablets of the table are invalid afterwards. What
+// others own of those that go (queue) must be gone.
+void table_replace_tablets(
+    struct tree *tree,
+    struct store_batch *batch,
+    struct table *table,
+    uint32_t begin,
+    uint32_t end,
+    uint32_t count);
 
 // Replaces the schema; ids of columns stay.
 void table_set_schema(struct table *table, const struct schema *schema);

@@ -81,6 +81,7 @@ static void forget_old_mutations(struct coordinator *coordinator)
 static void free_commit(struct commit *commit)
 {
     request_free(commit->request);
+    error_free(commit->error);
     free(commit->parts);
     free(commit->hashes);
     free(commit);
@@ -157,9 +158,9 @@ static struct error *late_error(const struct commit *commit)
                 ERROR_SYNC_REPLICA_NOT_IN_SYNC,
                 "Cannot write to sync replica %s since it is not in-sync yet",
                 REPLICA_TEXT(replica));
-            if (replica->session->error) {
-                error_add_inner(inner, error_copy(replica->session->error));
-            }
+            const struct error *cause =
+                session_tablet_error(replica->session, commit->parts[i].tablet->index);
+            if (cause) error_add_inner(inner, error_copy(cause));
             error_add_inner(error, inner);
         }
         if (!has_sync && commit->parts[i].require_sync_replica) {
@@ -200,12 +201,32 @@ static void begin_abort(struct coordinator *coordinator, struct commit *commit)
     commit->lsn = cell->lsn;
 }
 
+void coordinator_rows_refused(
+    struct coordinator *coordinator,
+    const struct replica *replica,
+    const struct tablet *tablet,
+    uint64_t row_index,
+    const struct error *error)
+{
+    const struct record *record = queue_cached_at(tablet->queue, row_index);
+    if (!record || record->state != RECORD_UNDECIDED || coordinator->amnesia) return;
+    struct commit *commit = record->commit;
+    if (commit->state != COMMIT_PREPARED) return;
+    begin_abort(coordinator, commit);
+    commit->error = error_wrap(
+        error_copy(error),
+        error_code(error),
+        "Error committing transaction: sync replica %s refuses its rows",
+        REPLICA_TEXT(replica));
+}
+
 static void evaluate_commit(struct coordinator *coordinator, struct commit *commit)
 {
     struct cell *cell = coordinator->cell;
     if (commit->lsn > cell->durable_lsn) return;
     if (commit->state == COMMIT_ABORTING) {
-        decide(coordinator, commit, false, late_error(commit));
+        struct error *error = TAKE(commit->error);
+        decide(coordinator, commit, false, error ? error : late_error(commit));
         return;
     }
     if (are_parts_covered(commit->parts, commit->part_count)) {
@@ -273,7 +294,8 @@ static struct error *check_replicas(const struct tablet_write *write, bool *ret_
             ERROR_SYNC_REPLICA_NOT_IN_SYNC,
             "Cannot write to sync replica %s since it is not in-sync yet",
             REPLICA_TEXT(replica));
-        if (replica->session->error) error_add_inner(error, error_copy(replica->session->error));
+        const struct error *cause = session_tablet_error(replica->session, write->tablet->index);
+        if (cause) error_add_inner(error, error_copy(cause));
     }
     if (sync_count == 0 && write->require_sync_replica && arr_count(table->replicas) > 0) {
         *ret_may_wait = false;
@@ -704,7 +726,7 @@ void coordinator_table_changed(struct coordinator *coordinator, struct table *ta
             session->retry_at_us = coordinator->cell->now_us;
             session->failure_count = 0;
         }
-        if (table->replicas[i]->state != REPLICA_STATE_ENABLED) error_free(TAKE(session->error));
+        if (table->replicas[i]->state != REPLICA_STATE_ENABLED) session_clear_errors(session);
     }
     coordinator->is_dirty = true;
 }

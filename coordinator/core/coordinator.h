@@ -38,7 +38,8 @@ struct commit {
     uint64_t size; // In bytes.
     struct commit_part *parts;
     uint32_t part_count;
-    uint64_t *hashes; // Locked rows.
+    struct error *error; // Why it is being aborted, if not for its deadline. Owned.
+    uint64_t *hashes;    // Locked rows.
     uint32_t hash_count;
     struct writes
         local; // What it writes to ordinary tables, applied when committed. In the request.
@@ -124,6 +125,15 @@ void coordinator_replica_removing(struct coordinator *coordinator, struct replic
 
 // The replica's mode or state, the table's settings or tablets' states have changed (M1-M4).
 void coordinator_table_changed(struct coordinator *coordinator, struct table *table);
+
+// A replica in mode sync refuses the rows of a tablet's record that begins at `row_index`: if it is
+// undecided its transaction is aborted without waiting for its deadline. The error is copied.
+void coordinator_rows_refused(
+    struct coordinator *coordinator,
+    const struct replica *replica,
+    const struct tablet *tablet,
+    uint64_t row_index,
+    const struct error *error);
 
 // A link to a replica cluster is there, or is gone.
 void coordinator_link_up(struct coordinator *coordinator, uint64_t link, struct slice cluster);

@@ -119,6 +119,13 @@ struct record *queue_cached_record(const struct queue *queue, uint64_t end_row_i
     return record_end(record).row_index == end_row_index ? record : NULL;
 }
 
+const struct record *queue_cached_at(const struct queue *queue, uint64_t row_index)
+{
+    size_t i = cached_until(queue, row_index);
+    if (i == queue->record_count || cached(queue, i)->row_index != row_index) return NULL;
+    return cached(queue, i);
+}
+
 // Whether memory has everything from this row index on.
 static bool is_cached_from(const struct queue *queue, uint64_t row_index)
 {

@@ -68,6 +68,9 @@ void queue_decide(struct queue *queue, struct position position, bool is_committ
 // The record that ends at this row index, if it is in memory; NULL otherwise.
 struct record *queue_cached_record(const struct queue *queue, uint64_t end_row_index);
 
+// The record that begins at this row index, if it is in memory; NULL otherwise.
+const struct record *queue_cached_at(const struct queue *queue, uint64_t row_index);
+
 enum queue_lookup {
     QUEUE_KNOWN,         // The pair is in the log; `*ret_state` says what it is.
     QUEUE_UNKNOWN,       // It is not, and lies above what is trimmed.

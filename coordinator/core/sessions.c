@@ -139,9 +139,9 @@ struct error *session_new(struct cell *cell, struct replica *replica, struct ses
 void session_free(struct session *session)
 {
     if (!session) return;
+    session_clear_errors(session);
     for (uint32_t i = 0; i < session->tablet_count; i++) arr_free(session->tablets[i].decisions);
     free(session->tablets);
-    error_free(session->error);
     free(session);
 }
 
@@ -166,23 +166,80 @@ static void close_session(struct session *session)
     for (uint32_t i = 0; i < session->tablet_count; i++) arr_clear(session->tablets[i].decisions);
 }
 
-void session_fail(struct coordinator *coordinator, struct session *session, struct error *error)
+static uint64_t next_retry_at_us(struct cell *cell, uint64_t *failure_count)
 {
-    struct cell *cell = coordinator->cell;
-    close_session(session);
-    uint64_t doublings = MIN(session->failure_count, (uint64_t)BACKOFF_DOUBLINGS_MAX);
+    uint64_t doublings = MIN(*failure_count, (uint64_t)BACKOFF_DOUBLINGS_MAX);
     uint64_t backoff_us = MIN(BACKOFF_US_MIN << doublings, BACKOFF_US_MAX);
-    session->retry_at_us =
-        cell->now_us + backoff_us / 2 + rng_below(&cell->rng, backoff_us / 2 + 1);
-    session->failure_count++;
-    error_free(session->error);
-    session->error = NULL;
+    ++*failure_count;
+    return cell->now_us + backoff_us / 2 + rng_below(&cell->rng, backoff_us / 2 + 1);
+}
+
+// Replaces an error by a new one, taken over, which is kept only if the replica is enabled.
+static void set_error(const struct session *session, struct error **place, struct error *error)
+{
+    error_free(*place);
+    *place = NULL;
     if (session->replica->state == REPLICA_STATE_ENABLED) {
-        session->error = error;
+        *place = error;
     } else {
         error_free(error);
     }
+}
+
+void session_fail(struct coordinator *coordinator, struct session *session, struct error *error)
+{
+    close_session(session);
+    session->retry_at_us = next_retry_at_us(coordinator->cell, &session->failure_count);
+    set_error(session, &session->error, error);
     coordinator->is_dirty = true;
+}
+
+// The replica refuses rows of one tablet, those behind `tail`.
+static void fail_tablet(
+    struct coordinator *coordinator,
+    struct session *session,
+    uint32_t tablet_index,
+    struct position tail,
+    struct error *error)
+{
+    struct session_tablet *tablet = &session->tablets[tablet_index];
+    close_session(session);
+    session->retry_at_us = coordinator->cell->now_us;
+    tablet->retry_at_us = next_retry_at_us(coordinator->cell, &tablet->failure_count);
+    const struct replica *replica = session->replica;
+    if (replica->mode == REPLICA_MODE_SYNC) {
+        struct tablet *of_table = &replica->table->tablets[tablet_index];
+        coordinator_rows_refused(coordinator, replica, of_table, tail.row_index, error);
+    }
+    set_error(session, &tablet->error, error);
+    coordinator->is_dirty = true;
+}
+
+const struct error *session_tablet_error(const struct session *session, uint32_t tablet_index)
+{
+    return session->error ? session->error : session->tablets[tablet_index].error;
+}
+
+uint64_t session_error_count(const struct session *session)
+{
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < session->tablet_count; i++) {
+        if (session_tablet_error(session, i)) count++;
+    }
+    return count;
+}
+
+static void clear_tablet_error(struct session_tablet *tablet)
+{
+    error_free(TAKE(tablet->error));
+    tablet->failure_count = 0;
+    tablet->retry_at_us = 0;
+}
+
+void session_clear_errors(struct session *session)
+{
+    error_free(TAKE(session->error));
+    for (uint32_t i = 0; i < session->tablet_count; i++) clear_tablet_error(&session->tablets[i]);
 }
 
 // Whether there should be a session: for rows if the replica is enabled, for decisions if it may
@@ -472,7 +529,9 @@ static struct error *acknowledge(struct session *session, const struct message_t
         ack->decided.row_index > ack->tail.row_index) {
         return error_new(ERROR_GENERIC, "Replica acknowledged more than it was sent");
     }
+    bool is_further = ack->tail.row_index > feeder->tail.row_index;
     feeder_acknowledge(feeder, ack->tail, ack->decided);
+    if (is_further || feeder->tail.row_index == queue->end.row_index) clear_tablet_error(tablet);
     set_progress(tablet, feeder->decided);
     return NULL;
 }
@@ -506,7 +565,14 @@ void session_receive(
     case MESSAGE_NACK: {
         struct error *error = error_copy(message->error);
         if (!error) error = error_new(ERROR_GENERIC, "Replica ended the session without a reason");
-        session_fail(coordinator, session, error);
+        const struct message_tablet *part = message->tablets;
+        bool is_of_tablet =
+            message->tablet_count == 1 && part->tablet_index < session->tablet_count;
+        if (is_of_tablet && session->state == SESSION_OPEN) {
+            fail_tablet(coordinator, session, part->tablet_index, part->tail, error);
+        } else {
+            session_fail(coordinator, session, error);
+        }
         return;
     }
     case MESSAGE_OPEN:
@@ -683,6 +749,10 @@ static struct error *feed_tablet(
     struct session_tablet *st = &session->tablets[index];
     struct feeder *feeder = &st->feeder;
     if (!tablet_is_active(tablet)) return NULL;
+    if (st->retry_at_us > cell->now_us) {
+        session->throttled_until_us = MIN(session->throttled_until_us, st->retry_at_us);
+        return NULL;
+    }
     feeder->is_throttled = session->replica->mode == REPLICA_MODE_ASYNC;
     while (feeder->sent.row_index < tablet->queue->end.row_index &&
            feeder_has_room(feeder, cell->options.feed_window_size)) {

@@ -5,6 +5,9 @@
 //            HELLO that does not: RESOLVE with an error (S5, S6)                   -> CLOSED
 //   OPEN     ACK: positions are believed (S3). NACK, or the link gone              -> CLOSED
 //
+// A NACK that names a tablet is about rows of this tablet alone: the session opens again at once,
+// and this tablet is fed after a backoff of its own, so that others go on.
+//
 // Protocol sections 3, 6 and 9.
 #pragma once
 
@@ -15,9 +18,12 @@ enum session_state { SESSION_CLOSED, SESSION_OPENING, SESSION_OPEN };
 
 struct session_tablet {
     struct feeder feeder;
-    struct position start;              // Where the replica began.
-    struct position progress;           // Its last known durable decided position: a lower bound.
-    bool is_progress_dirty;             // `progress` is not in the store yet.
+    struct position start;    // Where the replica began.
+    struct position progress; // Its last known durable decided position: a lower bound.
+    bool is_progress_dirty;   // `progress` is not in the store yet.
+    struct error *error;      // Why its rows are refused; NULL after a success.
+    uint64_t failure_count;
+    uint64_t retry_at_us;               // While it has an error: no rows are sent before.
     struct message_decision *decisions; // stb array: to be told.
 };
 
@@ -32,9 +38,9 @@ struct session {
     uint64_t sent_at_us;    // When rows or decisions were last sent.
     uint64_t held_until_us; // When what is held back now will be sent; UINT64_MAX if nothing is.
     uint64_t beat_at_us;
-    uint64_t throttled_until_us; // When the throttler lets the first tablet go on.
+    uint64_t throttled_until_us; // When the throttler or its backoff lets the first tablet go on.
     uint64_t failure_count;
-    struct error *error;            // The last failure; NULL after a success.
+    struct error *error;            // The last failure of all tablets; NULL after a success.
     struct guid incarnation;        // Of the replica table, once known.
     struct session_tablet *tablets; // As many as the table's.
     uint32_t tablet_count;
@@ -59,6 +65,15 @@ void session_feed(struct coordinator *coordinator, struct session *session);
 // A record was decided: the replica is told if it holds it undecided (F2).
 void session_decided(
     struct session *session, uint32_t tablet_index, struct position position, bool is_committed);
+
+// Why replication of this tablet does not go on; NULL if nothing is wrong.
+const struct error *session_tablet_error(const struct session *session, uint32_t tablet_index);
+
+// How many tablets have such an error.
+uint64_t session_error_count(const struct session *session);
+
+// Forgets all errors: of a replica that is disabled.
+void session_clear_errors(struct session *session);
 
 // Whether the replica has every committed record of the tablet, in an open session, in mode sync
 // (RD1).

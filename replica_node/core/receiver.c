@@ -411,16 +411,23 @@ static void close_session(struct source *source)
     }
 }
 
-// Ends the session with an error, which is taken over. What was applied before stays.
+// Ends the session with an error, which is taken over. What was applied before stays. `tablet` is
+// the one whose rows are at fault, NULL if it is not the rows.
 static void refuse(
     struct receiver *receiver,
     struct source *source,
     uint64_t link,
     const struct message *received,
+    const struct source_tablet *tablet,
     struct error *error)
 {
     struct message *nack = new_message(source, received, MESSAGE_NACK);
     nack->error = error;
+    if (tablet) {
+        struct message_tablet *part = message_set_tablets(nack, 1);
+        part->tablet_index = (uint32_t)(tablet - source->tablets);
+        part->tail = tablet->tail;
+    }
     if (source && source->link == link && source->session == received->session) {
         close_session(source);
     }
@@ -491,12 +498,10 @@ static struct error *check_table(const struct table *table, const struct message
     return NULL;
 }
 
-// A replica that has nothing yet begins where the coordinator says.
-static struct source *begin_source(
-    struct receiver *receiver, struct table *table, const struct message *open)
+// What has nothing yet begins where the coordinator says.
+static void begin_tablets(
+    struct receiver *receiver, struct source *source, const struct message *open)
 {
-    struct source *source = new_source(receiver, open->replica_id, table, open->tablet_count);
-    source->meta_cluster_id = open->meta_cluster_id;
     for (uint32_t i = 0; i < open->tablet_count; i++) {
         struct source_tablet *tablet = &source->tablets[i];
         tablet->tablet_id = open->tablets[i].tablet_id;
@@ -504,7 +509,57 @@ static struct source *begin_source(
         tablet->decided = open->tablets[i].from;
         save_positions(receiver, source, tablet);
     }
+}
+
+static struct source *begin_source(
+    struct receiver *receiver, struct table *table, const struct message *open)
+{
+    struct source *source = new_source(receiver, open->replica_id, table, open->tablet_count);
+    source->meta_cluster_id = open->meta_cluster_id;
+    begin_tablets(receiver, source, open);
     return source;
+}
+
+static bool has_tablets(const struct source *source, const struct message *open)
+{
+    if (source->tablet_count != open->tablet_count) return false;
+    for (uint32_t i = 0; i < open->tablet_count; i++) {
+        if (!guid_equal(source->tablets[i].tablet_id, open->tablets[i].tablet_id)) return false;
+    }
+    return true;
+}
+
+static bool has_received(const struct source *source)
+{
+    for (uint32_t i = 0; i < source->tablet_count; i++) {
+        if (source->tablets[i].tail.row_index > 0) return true;
+    }
+    return false;
+}
+
+static void remove_tablet_keys(
+    struct receiver *receiver, const struct source *source, const struct source_tablet *tablet)
+{
+    struct store_batch *batch = &receiver->cell->batch;
+    struct layout_key key = layout_source(source->replica_id, tablet->tablet_id);
+    store_batch_remove(batch, STORE_META, layout_slice(&key));
+    struct layout_key begin = layout_source_record(source->replica_id, tablet->tablet_id, 0);
+    struct layout_key end = layout_after(layout_prefix(begin, begin.size - 8));
+    store_batch_remove_range(batch, STORE_META, layout_slice(&begin), layout_slice(&end));
+}
+
+// A replicated table without rows may have been resharded: what has received nothing follows.
+static void change_tablets(
+    struct receiver *receiver, struct source *source, const struct message *open)
+{
+    for (uint32_t i = 0; i < source->tablet_count; i++) {
+        remove_tablet_keys(receiver, source, &source->tablets[i]);
+        arr_free(source->tablets[i].entries);
+    }
+    free(source->tablets);
+    source->tablet_count = open->tablet_count;
+    source->tablets = must_alloc(calloc(open->tablet_count, sizeof *source->tablets));
+    begin_tablets(receiver, source, open);
 }
 
 static struct error *check_source(const struct source *source, const struct message *open)
@@ -515,11 +570,8 @@ static struct error *check_source(const struct source *source, const struct mess
             "Replica %s belongs to another meta-cluster",
             GUID_TEXT(source->replica_id));
     }
-    bool is_same = source->tablet_count == open->tablet_count;
-    for (uint32_t i = 0; is_same && i < open->tablet_count; i++) {
-        is_same = guid_equal(source->tablets[i].tablet_id, open->tablets[i].tablet_id);
-    }
-    if (is_same) return check_epoch(source, open);
+    TRY(check_epoch(source, open));
+    if (has_tablets(source, open) || !has_received(source)) return NULL;
     return error_new(
         ERROR_GENERIC,
         "Tablets of the replicated table have changed since replica %s was begun",
@@ -574,11 +626,12 @@ static void on_open(struct receiver *receiver, uint64_t link, const struct messa
     struct error *error = open_source(receiver, open, &source);
     if (error) {
         cell_apply(cell);
-        refuse(receiver, NULL, link, open, error);
+        refuse(receiver, NULL, link, open, NULL, error);
         return;
     }
     bool is_same_epoch = source->promised.number == open->epoch.number;
     if (is_same_epoch && open->session <= source->session) return; // S2: it comes late.
+    if (!has_tablets(source, open)) change_tablets(receiver, source, open);
     close_session(source); // S2: older sessions are over before HELLO leaves.
     source->promised = open->epoch;
     source->session = open->session;
@@ -733,9 +786,12 @@ static struct error *check_mounted(const struct table *table)
     return NULL;
 }
 
-// A1.
+// A1. `*ret_refused` is the tablet if its rows are at fault.
 static struct error *on_rows(
-    struct receiver *receiver, struct source *source, const struct message_tablet *part)
+    struct receiver *receiver,
+    struct source *source,
+    const struct message_tablet *part,
+    const struct source_tablet **ret_refused)
 {
     struct source_tablet *tablet = &source->tablets[part->tablet_index];
     tablet->is_ack_due = true;
@@ -753,6 +809,7 @@ static struct error *on_rows(
     for (uint32_t i = 0; !error && i < part->record_count; i++) {
         error = add_record(receiver, source, tablet, &part->records[i]);
     }
+    if (error) *ret_refused = tablet;
     save_positions(receiver, source, tablet); // one-position: with the rows.
     if (!error && !position_equal(tablet->tail, part->to)) {
         error = error_new(ERROR_GENERIC, "Replicated rows do not end where they should");
@@ -779,7 +836,10 @@ static struct error *on_decide(
 }
 
 static struct error *receive_in_session(
-    struct receiver *receiver, struct source *source, const struct message *message)
+    struct receiver *receiver,
+    struct source *source,
+    const struct message *message,
+    const struct source_tablet **ret_refused)
 {
     if (message->kind == MESSAGE_RESOLVE) return on_resolve(receiver, source, message);
     if (!source->is_resolved) return error_new(ERROR_GENERIC, "Message came before RESOLVE"); // S1.
@@ -788,7 +848,7 @@ static struct error *receive_in_session(
         if (part->tablet_index >= source->tablet_count) {
             return error_new(ERROR_GENERIC, "Message is about a tablet that does not exist");
         }
-        if (message->kind == MESSAGE_ROWS) TRY(on_rows(receiver, source, part));
+        if (message->kind == MESSAGE_ROWS) TRY(on_rows(receiver, source, part, ret_refused));
         if (message->kind == MESSAGE_DECIDE) TRY(on_decide(receiver, source, part));
         if (message->kind == MESSAGE_BEAT) {
             close_timestamp(receiver, &source->tablets[part->tablet_index], part);
@@ -810,13 +870,14 @@ void receiver_receive(struct receiver *receiver, uint64_t link, const struct mes
         message->epoch.incarnation != source->promised.incarnation) {
         return;
     }
-    struct error *error = receive_in_session(receiver, source, message);
+    const struct source_tablet *refused = NULL;
+    struct error *error = receive_in_session(receiver, source, message, &refused);
     if (message->kind == MESSAGE_ROWS) {
         cell_apply_urgent(receiver->cell); // A4: durable before it is seen.
     } else {
         cell_apply(receiver->cell);
     }
-    if (error) refuse(receiver, source, link, message, error);
+    if (error) refuse(receiver, source, link, message, refused, error);
 }
 
 void receiver_link_down(struct receiver *receiver, uint64_t link)
@@ -870,12 +931,7 @@ void receiver_table_removing(struct receiver *receiver, struct table *table)
         struct layout_key key = layout_source_epoch(source->replica_id);
         store_batch_remove(batch, STORE_META, layout_slice(&key));
         for (uint32_t i = 0; i < source->tablet_count; i++) {
-            struct guid tablet_id = source->tablets[i].tablet_id;
-            key = layout_source(source->replica_id, tablet_id);
-            store_batch_remove(batch, STORE_META, layout_slice(&key));
-            struct layout_key begin = layout_source_record(source->replica_id, tablet_id, 0);
-            struct layout_key end = layout_after(layout_prefix(begin, begin.size - 8));
-            store_batch_remove_range(batch, STORE_META, layout_slice(&begin), layout_slice(&end));
+            remove_tablet_keys(receiver, source, &source->tablets[i]);
         }
         free_source(receiver, source);
     }
