@@ -610,13 +610,12 @@ void machine_request(struct machine *machine, struct request *request)
     }
 }
 
-struct error *request_write_output(const struct request *request, struct buffer *output)
+struct error *request_write_output(struct request *request, struct buffer *output)
 {
     const struct format *format = &request->output_format;
-    switch (request->output_kind) {
-    case OUTPUT_NONE: return NULL;
-    case OUTPUT_NODE: return format_write_node(format, request->node, output);
-    case OUTPUT_ROWSET: break;
+    if (request->output_kind != OUTPUT_ROWSET) {
+        struct node *node = command_result(request);
+        return node ? format_write_node(format, node, output) : NULL;
     }
     size_t begin = 0;
     size_t block_count = arr_count(request->block_ends);

@@ -94,7 +94,7 @@ void machine_set_peer(struct machine *machine, struct slice cluster, struct slic
 
 // Writes what a REQUEST_COMMAND answered in the format it asked for; nothing for a command without
 // output.
-MUST_USE struct error *request_write_output(const struct request *request, struct buffer *output);
+MUST_USE struct error *request_write_output(struct request *request, struct buffer *output);
 
 // For the commands (cluster/commands): they take the request over.
 void machine_commit(struct machine *machine, struct request *request);

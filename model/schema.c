@@ -38,7 +38,7 @@ static const struct {
     [COLUMN_ANY] = {"any", "yson", VALUE_ANY, 0, 0},
 };
 
-enum { TYPE_COUNT = sizeof TYPES / sizeof *TYPES };
+static_assert(sizeof TYPES / sizeof *TYPES == COLUMN_TYPE_COUNT, "every type has its line");
 
 const char *column_type_name(enum column_type type)
 {
@@ -58,7 +58,7 @@ static const char *type_v3_name(enum column_type type)
 // Either name will do, whichever attribute it stands in.
 static bool find_type(struct slice name, enum column_type *ret_type)
 {
-    for (int i = 0; i < TYPE_COUNT; i++) {
+    for (int i = 0; i < COLUMN_TYPE_COUNT; i++) {
         enum column_type type = (enum column_type)i;
         if (slice_equal_text(name, TYPES[type].name) ||
             slice_equal_text(name, type_v3_name(type))) {
@@ -697,7 +697,7 @@ static struct error *decode_column(
 {
     struct column column = {.name = arena_copy(arena, get_bytes(reader))};
     uint8_t type = get_u8(reader);
-    if (type >= TYPE_COUNT) return malformed();
+    if (type >= COLUMN_TYPE_COUNT) return malformed();
     column.type = (enum column_type)type;
     column.is_key = get_u8(reader);
     column.is_required = get_u8(reader);

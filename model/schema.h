@@ -33,6 +33,8 @@ enum column_type {
     COLUMN_ANY,
 };
 
+enum { COLUMN_TYPE_COUNT = COLUMN_ANY + 1 };
+
 struct column {
     struct slice name;
     enum column_type type;

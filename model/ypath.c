@@ -197,6 +197,7 @@ struct error *ypath_parse(struct arena *arena, struct slice text, struct ypath *
     struct ypath path = {.text = parser.text};
     while (peek(&parser) == ' ') parser.at++;
     if (peek(&parser) == '<') TRY(parse_attributes(&parser, &path.attributes));
+    path.plain = slice_from(parser.text.data + parser.at, parser.text.size - parser.at);
     TRY(parse_root(&parser, &path.root));
     TRY(parse_steps(&parser, &path));
     *ret_path = path;

@@ -17,6 +17,7 @@
 
 struct ypath {
     struct slice text;   // The whole path as given, for messages.
+    struct slice plain;  // The same without the attributes before it.
     struct guid root;    // Null for paths from the tree's root.
     struct slice *names; // Of nodes below the root, unescaped.
     uint16_t name_count;

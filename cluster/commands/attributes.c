@@ -491,43 +491,6 @@ static struct error *no_attribute(struct slice name)
     return error_new(ERROR_RESOLVE_ERROR, "Attribute \"%.*s\" is not found", SLICE(name));
 }
 
-static struct error *parse_list_index(
-    const struct node *list, struct slice name, struct node **ret_item)
-{
-    int64_t index = 0;
-    bool is_number = name.size > 0 && name.size < 10;
-    for (size_t i = 0; is_number && i < name.size; i++) {
-        bool is_sign = i == 0 && name.size > 1 && name.data[0] == '-';
-        if (is_sign) continue;
-        if (name.data[i] < '0' || name.data[i] > '9') is_number = false;
-        index = index * 10 + (name.data[i] - '0');
-    }
-    if (is_number && name.data[0] == '-') index = (int64_t)list->count - index;
-    if (!is_number || index < 0 || index >= (int64_t)list->count) {
-        return error_new(ERROR_RESOLVE_ERROR, "List has no item \"%.*s\"", SLICE(name));
-    }
-    *ret_item = list->entries[index].value;
-    return NULL;
-}
-
-// Follows names into a value: keys of maps, indexes of lists.
-static struct error *descend(struct node *value, const struct ypath *path, struct node **ret_value)
-{
-    for (uint16_t i = 1; i < path->attribute_count; i++) {
-        struct slice name = path->attribute[i];
-        struct node *next = NULL;
-        if (value->type == NODE_LIST) {
-            TRY(parse_list_index(value, name, &next));
-        } else {
-            next = node_find(value, name);
-        }
-        if (!next) return no_attribute(name);
-        value = next;
-    }
-    *ret_value = value;
-    return NULL;
-}
-
 struct error *attribute_get(
     struct machine *machine,
     struct arena *arena,
@@ -554,7 +517,8 @@ struct error *attribute_get(
             SLICE(at),
             SLICE(path->attribute[0]));
     }
-    return descend(value, path, ret_value);
+    return value_descend(
+        value, path->attribute + 1, (uint16_t)(path->attribute_count - 1), ret_value);
 }
 
 struct error *attribute_get_all(
@@ -589,7 +553,8 @@ struct error *tablet_attribute_get(
     if (!path->has_attribute || path->attribute_count == 0) return NULL;
     struct node *value = node_find(map, path->attribute[0]);
     if (!value) return no_attribute(path->attribute[0]);
-    return descend(value, path, ret_value);
+    return value_descend(
+        value, path->attribute + 1, (uint16_t)(path->attribute_count - 1), ret_value);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -608,22 +573,6 @@ static bool is_fixed_mode(struct slice name)
 {
     return slice_equal_text(name, "atomicity") || slice_equal_text(name, "commit_ordering") ||
            slice_equal_text(name, "in_memory_mode");
-}
-
-// Finds the map in which the path's last name stands.
-static struct error *find_place(struct node *map, const struct ypath *path, struct node **ret_map)
-{
-    for (uint16_t i = 0; i + 1 < path->attribute_count; i++) {
-        struct node *next = node_find(map, path->attribute[i]);
-        if (!next) return no_attribute(path->attribute[i]);
-        if (next->type != NODE_MAP) {
-            return error_new(
-                ERROR_RESOLVE_ERROR, "Attribute \"%.*s\" is not a map", SLICE(path->attribute[i]));
-        }
-        map = next;
-    }
-    *ret_map = map;
-    return NULL;
 }
 
 static struct error *save_user_attributes(
@@ -674,10 +623,8 @@ struct error *attribute_set(
         return error_new(ERROR_GENERIC, "Builtin attribute \"%.*s\" cannot be set", SLICE(name));
     }
     struct node *map = NULL;
-    struct node *place = NULL;
     TRY(object_attributes(arena, object, &map));
-    TRY(find_place(map, path, &place));
-    node_set(arena, place, path->attribute[path->attribute_count - 1], value);
+    TRY(value_put(arena, map, path->attribute, path->attribute_count, value));
     return save_user_attributes(machine, object, map);
 }
 
@@ -688,16 +635,13 @@ struct error *attribute_remove(
         return error_new(ERROR_GENERIC, "All attributes cannot be removed at once: name one");
     }
     struct node *map = NULL;
-    struct node *place = NULL;
-    struct slice last = path->attribute[path->attribute_count - 1];
+    struct slice name = path->attribute[0];
     TRY(object_attributes(arena, object, &map));
-    TRY(find_place(map, path, &place));
-    if (!node_remove(place, last)) {
-        if (is_builtin(path->attribute[0])) {
-            return error_new(
-                ERROR_GENERIC, "Builtin attribute \"%.*s\" cannot be removed", SLICE(last));
-        }
-        return no_attribute(last);
+    if (!node_find(map, name)) {
+        if (!is_builtin(name)) return no_attribute(name);
+        return error_new(
+            ERROR_GENERIC, "Builtin attribute \"%.*s\" cannot be removed", SLICE(name));
     }
+    TRY(value_drop(map, path->attribute, path->attribute_count));
     return save_user_attributes(machine, object, map);
 }

@@ -19,7 +19,7 @@ const struct command COMMANDS[] = {
     {"reshard_table", NONE, NONE, true, false, command_reshard_table},
     {"alter_table", NONE, NONE, true, false, command_alter_table},
     {"alter_table_replica", NONE, NONE, true, false, command_alter_table_replica},
-    {"trim_rows", NONE, NONE, true, false, command_trim_rows},
+    {"trim_rows", NONE, NONE, true, true, command_trim_rows},
     {"insert_rows", TABLE, NONE, true, true, command_insert_rows},
     {"delete_rows", TABLE, NONE, true, true, command_delete_rows},
     {"lookup_rows", TABLE, TABLE, false, true, command_lookup_rows},
@@ -33,6 +33,16 @@ const struct command COMMANDS[] = {
     {"get_table_pivot_keys", NONE, NODE, false, false, command_get_table_pivot_keys},
     {"get_tablet_infos", NONE, NODE, true, false, command_get_tablet_infos},
     {"get_tablet_errors", NONE, NODE, true, false, command_get_tablet_errors},
+    {"enable_table_replica", NONE, NONE, true, false, command_enable_table_replica},
+    {"disable_table_replica", NONE, NONE, true, false, command_disable_table_replica},
+    {"multiset_attributes", NODE, NONE, true, false, command_multiset_attributes},
+    {"check_permission", NONE, NODE, false, false, command_check_permission},
+    {"get_current_user", NONE, NODE, false, false, command_get_current_user},
+    {"get_version", NONE, NODE, false, false, command_get_version},
+    {"get_supported_features", NONE, NODE, false, false, command_get_supported_features},
+    {"parse_ypath", NONE, NODE, false, false, command_parse_ypath},
+    {"execute_batch", NONE, NODE, true, false, command_execute_batch},
+    {"discover_proxies", NONE, NODE, false, false, command_discover_proxies},
     {0},
 };
 
@@ -82,6 +92,53 @@ void command_execute(struct machine *machine, struct request *request)
         return;
     }
     command->execute(machine, request);
+}
+
+// Under which key API v4 has a command's result; others have it as it is.
+static const struct {
+    const char *command;
+    const char *key;
+} RESULT_KEYS[] = {
+    {"create", "node_id"}, // Or object_id.
+    {"get", "value"},
+    {"list", "value"},
+    {"exists", "value"},
+    {"start_transaction", "transaction_id"},
+    {"generate_timestamp", "timestamp"},
+    {"get_version", "version"},
+    {"parse_ypath", "path"},
+    {"execute_batch", "results"},
+};
+
+static const char *result_key(const struct request *request)
+{
+    for (size_t i = 0; i < sizeof RESULT_KEYS / sizeof *RESULT_KEYS; i++) {
+        if (slice_equal_text(request->command, RESULT_KEYS[i].command)) return RESULT_KEYS[i].key;
+    }
+    return NULL;
+}
+
+static bool wants_bare_value(const struct request *request)
+{
+    bool is_bare = false;
+    error_free(node_get_boolean(request->parameters, "return_only_value", &is_bare));
+    return is_bare;
+}
+
+struct node *command_result(struct request *request)
+{
+    struct node *node = request->output_kind == OUTPUT_NODE ? request->node : NULL;
+    if (request->parts) node = batch_result(request);
+    if (request->api_version < 4) return node;
+    struct node *map = node_map(&request->arena);
+    if (!node) return map;
+    const char *key = result_key(request);
+    if (!key || (strcmp(key, "value") == 0 && wants_bare_value(request))) return node;
+    // Nodes have a path; other objects have not.
+    bool is_object = slice_equal_text(request->command, "create") &&
+                     !node_find_text(request->parameters, "path");
+    node_set_text(&request->arena, map, is_object ? "object_id" : key, node);
+    return map;
 }
 
 struct error *command_path(struct request *request, struct ypath *ret_path)

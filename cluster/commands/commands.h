@@ -27,6 +27,10 @@ const struct command *command_find(struct slice name);
 // `input_format` and `output_format`.
 void command_execute(struct machine *machine, struct request *request);
 
+// What a command has answered, in the shape of the API version that the request asks for; NULL for
+// nothing. Version 4 wraps results in a map ({"node_id"=…}; {} for nothing), version 3 does not.
+struct node *command_result(struct request *request);
+
 // -- nodes.c
 void command_create(struct machine *machine, struct request *request);
 void command_get(struct machine *machine, struct request *request);
@@ -34,6 +38,7 @@ void command_set(struct machine *machine, struct request *request);
 void command_exists(struct machine *machine, struct request *request);
 void command_list(struct machine *machine, struct request *request);
 void command_remove(struct machine *machine, struct request *request);
+void command_multiset_attributes(struct machine *machine, struct request *request);
 
 // -- create.c: makes tables and replicas; `attributes` is a map. `*ret_object` is the new object.
 MUST_USE struct error *create_table(
@@ -102,6 +107,32 @@ MUST_USE struct error *attribute_set(
 MUST_USE struct error *attribute_remove(
     struct machine *machine, struct arena *arena, struct object *object, const struct ypath *path);
 
+// -- values.c
+// Follows names into a value: keys of maps, indexes of lists (-1: the last item). 500 if there is
+// no such place.
+MUST_USE struct error *value_descend(
+    struct node *value, const struct slice *names, uint16_t name_count, struct node **ret_value);
+// Puts an item at a place in a value, of which only the last step may be new: a key of a map, or
+// `end` of a list. `name_count` is at least 1, here and below.
+MUST_USE struct error *value_put(
+    struct arena *arena,
+    struct node *value,
+    const struct slice *names,
+    uint16_t name_count,
+    struct node *item);
+// Takes out what is at a place.
+MUST_USE struct error *value_drop(
+    struct node *value, const struct slice *names, uint16_t name_count);
+// Fails, naming `what`, if a value is too large to be stored.
+MUST_USE struct error *value_check_size(const struct node *value, const char *what);
+// What a node holds: an entity if nothing.
+MUST_USE struct error *object_value(
+    struct arena *arena, const struct object *object, struct node **ret_value);
+MUST_USE struct error *object_set_value(
+    struct cell *cell, struct object *object, const struct node *value);
+// Whether paths may lead into its value.
+bool object_has_inner_value(const struct object *object);
+
 // -- tablets.c
 void command_mount_table(struct machine *machine, struct request *request);
 void command_unmount_table(struct machine *machine, struct request *request);
@@ -111,6 +142,8 @@ void command_remount_table(struct machine *machine, struct request *request);
 void command_reshard_table(struct machine *machine, struct request *request);
 void command_alter_table(struct machine *machine, struct request *request);
 void command_alter_table_replica(struct machine *machine, struct request *request);
+void command_enable_table_replica(struct machine *machine, struct request *request);
+void command_disable_table_replica(struct machine *machine, struct request *request);
 void command_trim_rows(struct machine *machine, struct request *request);
 
 // -- rows.c
@@ -129,6 +162,19 @@ void command_get_in_sync_replicas(struct machine *machine, struct request *reque
 void command_get_tablet_infos(struct machine *machine, struct request *request);
 void command_get_tablet_errors(struct machine *machine, struct request *request);
 void command_get_table_pivot_keys(struct machine *machine, struct request *request);
+
+// -- service.c
+void command_check_permission(struct machine *machine, struct request *request);
+void command_get_current_user(struct machine *machine, struct request *request);
+void command_get_version(struct machine *machine, struct request *request);
+void command_get_supported_features(struct machine *machine, struct request *request);
+void command_parse_ypath(struct machine *machine, struct request *request);
+void command_discover_proxies(struct machine *machine, struct request *request);
+
+// -- batch.c
+void command_execute_batch(struct machine *machine, struct request *batch);
+// The answers to the parts of a batch, all of which are answered: a list, in the batch's arena.
+struct node *batch_result(struct request *batch);
 
 // Parses the parameter `path`; fails if it is absent.
 MUST_USE struct error *command_path(struct request *request, struct ypath *ret_path);

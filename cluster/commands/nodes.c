@@ -62,7 +62,37 @@ struct create_options {
     bool ignore_existing;
     bool force;
     struct node *attributes;
+    const struct node *value; // Of nodes that have one; NULL for others.
 };
+
+// The value that a new node of this type has if none is given; NULL if it has none.
+static struct node *first_value(struct arena *arena, enum object_type type)
+{
+    if (type == OBJECT_DOCUMENT) return node_entity(arena);
+    if (type == OBJECT_STRING_NODE) return node_text(arena, "");
+    if (type == OBJECT_INT64_NODE) return node_int64(arena, 0);
+    if (type == OBJECT_UINT64_NODE) return node_uint64(arena, 0);
+    if (type == OBJECT_DOUBLE_NODE) return node_double(arena, 0);
+    if (type == OBJECT_BOOLEAN_NODE) return node_boolean(arena, false);
+    if (type == OBJECT_LIST_NODE) return node_list(arena);
+    return NULL;
+}
+
+// The attribute `value` is what the node is to hold.
+static struct error *read_value(struct arena *arena, struct create_options *options)
+{
+    const struct node *first = first_value(arena, options->type);
+    options->value = first;
+    const struct node *given = node_find_text(options->attributes, "value");
+    if (!first || !given) return NULL;
+    options->value = given;
+    if (options->type == OBJECT_DOCUMENT || given->type == first->type) return NULL;
+    return error_new(
+        ERROR_GENERIC,
+        "A node of type \"%s\" cannot have a value of type \"%s\"",
+        object_type_name(options->type),
+        node_type_name(given->type));
+}
 
 static struct error *read_create(struct request *request, struct create_options *options)
 {
@@ -81,7 +111,7 @@ static struct error *read_create(struct request *request, struct create_options 
         return error_new(ERROR_GENERIC, "Parameter \"attributes\" must be a map");
     }
     options->attributes = attributes;
-    return NULL;
+    return read_value(&request->arena, options);
 }
 
 static struct error *create_node(
@@ -123,38 +153,21 @@ static struct error *create_node(
     }
     struct object *object =
         object_new(&cell->tree, &cell->batch, options->type, parent, name, cell->wall_us);
-    TRY(object_set_attributes(object, options->attributes));
-    if (options->type != OBJECT_MAP_NODE) {
-        struct arena arena CLEANUP(arena_releasep) = {0};
-        struct node *value = node_entity(&arena);
-        if (options->type == OBJECT_STRING_NODE) value = node_text(&arena, "");
-        if (options->type == OBJECT_INT64_NODE) value = node_int64(&arena, 0);
-        if (options->type == OBJECT_UINT64_NODE) value = node_uint64(&arena, 0);
-        if (options->type == OBJECT_DOUBLE_NODE) value = node_double(&arena, 0);
-        if (options->type == OBJECT_BOOLEAN_NODE) value = node_boolean(&arena, false);
-        if (options->type == OBJECT_LIST_NODE) value = node_list(&arena);
-        yson_print(value, YSON_BINARY, &object->value);
-    }
-    object_save(&cell->batch, object);
     *ret_object = object;
+    node_remove(options->attributes, SLICE_OF("value"));
+    TRY(object_set_attributes(object, options->attributes));
+    if (options->value) return object_set_value(cell, object, options->value);
+    object_save(&cell->batch, object);
     return NULL;
 }
 
 static struct error *remove_object(
     struct machine *machine, struct object *object, bool is_recursive, bool is_forced);
 
-static struct error *check_size(const struct node *value, const char *what)
-{
-    CLEANUP(buffer_releasep) struct buffer text = {0};
-    buffer_init(&text, OBJECT_VALUE_SIZE_MAX);
-    yson_print(value, YSON_BINARY, &text);
-    return buffer_check(&text, what);
-}
-
 static struct error *check_create(
     const struct machine *machine, const struct create_options *options)
 {
-    TRY(check_size(options->attributes, "Attributes of an object"));
+    TRY(value_check_size(options->attributes, "Attributes of an object"));
     bool is_replicated = options->type == OBJECT_REPLICATED_TABLE;
     if (options->type != OBJECT_TABLE && !is_replicated) return NULL;
     return create_table_check(machine, is_replicated, options->attributes);
@@ -250,14 +263,53 @@ static struct error *object_to_node(
             TRY(object_to_node(options, child, &value));
             node_set(options->arena, node, buffer_slice(&child->name), value);
         }
-    } else if (object->value.size > 0) {
-        TRY(yson_parse(options->arena, buffer_slice(&object->value), &node));
     } else {
-        node = node_entity(options->arena);
+        TRY(object_value(options->arena, object, &node));
     }
     TRY(attach_attributes(options, object, node));
     *ret_node = node;
     return NULL;
+}
+
+// Resolves a path that may lead into a document: `*ret_used` of its names lead to the object, the
+// rest to a place in its value.
+static struct error *resolve(
+    const struct machine *machine,
+    const struct ypath *path,
+    struct object **ret_object,
+    uint16_t *ret_used)
+{
+    struct object *object = tree_walk(&machine->cell.tree, path, ret_used);
+    if (object && *ret_used < path->name_count && object_has_inner_value(object)) {
+        if (path->has_attribute) {
+            return error_new(
+                ERROR_RESOLVE_ERROR,
+                "Error resolving path %.*s: what is inside a document has no attributes",
+                SLICE(path->text));
+        }
+        *ret_object = object;
+        return NULL;
+    }
+    *ret_used = path->name_count;
+    return tree_resolve(&machine->cell.tree, path, ret_object);
+}
+
+static struct error *unresolved(const struct ypath *path, struct error *error)
+{
+    return error_wrap(error, ERROR_RESOLVE_ERROR, "Error resolving path %.*s", SLICE(path->text));
+}
+
+static struct error *get_inner(
+    struct arena *arena,
+    const struct object *object,
+    const struct ypath *path,
+    uint16_t used,
+    struct node **ret_node)
+{
+    TRY(object_value(arena, object, ret_node));
+    uint16_t count = (uint16_t)(path->name_count - used);
+    struct error *error = value_descend(*ret_node, path->names + used, count, ret_node);
+    return error ? unresolved(path, error) : NULL;
 }
 
 static struct error *do_get(
@@ -270,7 +322,9 @@ static struct error *do_get(
         path.name_count == 0 ? tree_find_tablet(&machine->cell.tree, path.root) : NULL;
     if (tablet) return tablet_attribute_get(machine, arena, tablet, &path, ret_node);
     struct object *object = NULL;
-    TRY(tree_resolve(&machine->cell.tree, &path, &object));
+    uint16_t used = 0;
+    TRY(resolve(machine, &path, &object, &used));
+    if (used < path.name_count) return get_inner(arena, object, &path, used, ret_node);
     if (path.has_attribute && path.attribute_count == 0) {
         return attribute_get_all(machine, arena, object, ret_node);
     }
@@ -298,12 +352,15 @@ static struct error *do_list(
     struct ypath path;
     TRY(command_path(request, &path));
     struct object *object = NULL;
-    TRY(tree_resolve(&machine->cell.tree, &path, &object));
+    uint16_t used = 0;
+    TRY(resolve(machine, &path, &object, &used));
     struct node *list = node_list(arena);
     *ret_node = list;
-    if (path.has_attribute) {
+    if (path.has_attribute || object->type == OBJECT_DOCUMENT) {
         struct node *value = NULL;
-        if (path.attribute_count == 0) {
+        if (!path.has_attribute) {
+            TRY(get_inner(arena, object, &path, used, &value));
+        } else if (path.attribute_count == 0) {
             TRY(attribute_get_all(machine, arena, object, &value));
         } else {
             TRY(attribute_get(machine, arena, object, &path, &value));
@@ -377,23 +434,11 @@ static enum object_type type_of_value(const struct node *value)
     return OBJECT_DOCUMENT;
 }
 
-static struct error *set_value(struct cell *cell, struct object *object, const struct node *value)
-{
-    CLEANUP(buffer_releasep) struct buffer text = {0};
-    buffer_init(&text, OBJECT_VALUE_SIZE_MAX);
-    yson_print(value, YSON_BINARY, &text);
-    TRY(buffer_check(&text, "Value of a node"));
-    buffer_clear(&object->value);
-    buffer_append_slice(&object->value, buffer_slice(&text));
-    object_save(&cell->batch, object);
-    return NULL;
-}
-
 // Checks what is to be nodes, before any is made: their names and sizes.
 // NOLINTNEXTLINE(misc-no-recursion): YSON_DEPTH_MAX.
 static struct error *check_value(const struct node *value)
 {
-    if (value->type != NODE_MAP) return check_size(value, "Value of a node");
+    if (value->type != NODE_MAP) return value_check_size(value, "Value of a node");
     for (uint32_t i = 0; i < value->count; i++) {
         size_t size = value->entries[i].key.size;
         if (size == 0 || size > OBJECT_NAME_SIZE_MAX) {
@@ -413,7 +458,7 @@ static struct error *make_value(
     struct cell *cell = &machine->cell;
     struct object *object =
         object_new(&cell->tree, &cell->batch, type_of_value(value), parent, name, cell->wall_us);
-    if (value->type != NODE_MAP) return set_value(cell, object, value);
+    if (value->type != NODE_MAP) return object_set_value(cell, object, value);
     for (uint32_t i = 0; i < value->count; i++) {
         TRY(make_value(machine, object, value->entries[i].key, value->entries[i].value));
     }
@@ -445,6 +490,7 @@ static struct error *set_existing(
     if (object->table || object->replica) {
         return error_new(ERROR_GENERIC, "Cannot set a %s", object_type_name(object->type));
     }
+    if (object->type == OBJECT_DOCUMENT) return object_set_value(&machine->cell, object, value);
     bool is_map = object->type == OBJECT_MAP_NODE;
     if (is_map != (value->type == NODE_MAP)) {
         return error_new(
@@ -455,7 +501,7 @@ static struct error *set_existing(
     }
     if (!is_map) {
         object->type = type_of_value(value);
-        return set_value(&machine->cell, object, value);
+        return object_set_value(&machine->cell, object, value);
     }
     if (object->children && !is_forced) {
         return error_new(
@@ -467,6 +513,26 @@ static struct error *set_existing(
         TRY(make_value(machine, object, value->entries[i].key, value->entries[i].value));
     }
     return NULL;
+}
+
+// Changes one place in the value of a document: `value` is put there, or with NULL what is there is
+// taken out.
+static struct error *set_inner(
+    struct machine *machine,
+    struct arena *arena,
+    struct object *object,
+    const struct ypath *path,
+    uint16_t used,
+    struct node *value)
+{
+    struct node *whole = NULL;
+    TRY(object_value(arena, object, &whole));
+    const struct slice *names = path->names + used;
+    uint16_t count = (uint16_t)(path->name_count - used);
+    struct error *error =
+        value ? value_put(arena, whole, names, count, value) : value_drop(whole, names, count);
+    if (error) return unresolved(path, error);
+    return object_set_value(&machine->cell, object, whole);
 }
 
 static struct error *do_set(struct machine *machine, struct request *request)
@@ -485,9 +551,14 @@ static struct error *do_set(struct machine *machine, struct request *request)
     bool is_forced = false;
     TRY(node_get_boolean(request->parameters, "recursive", &is_recursive));
     TRY(node_get_boolean(request->parameters, "force", &is_forced));
-    TRY(check_value(value));
+    uint16_t used = 0;
+    struct object *object = tree_walk(&machine->cell.tree, &path, &used);
+    if (object && used < path.name_count && object_has_inner_value(object)) {
+        return set_inner(machine, arena, object, &path, used, value);
+    }
+    bool is_document = object && used == path.name_count && object->type == OBJECT_DOCUMENT;
+    if (!is_document) TRY(check_value(value));
     struct object *parent = NULL;
-    struct object *object = NULL;
     TRY(find_parent(machine, &path, is_recursive, &parent, &object));
     if (object) return set_existing(machine, object, value, is_forced);
     return make_value(machine, parent, path.names[path.name_count - 1], value);
@@ -553,8 +624,13 @@ static struct error *do_remove(struct machine *machine, struct request *request)
     TRY(node_get_boolean(request->parameters, "recursive", &is_recursive));
     TRY(node_get_boolean(request->parameters, "force", &is_forced));
     struct object *object = NULL;
-    struct error *error = tree_resolve(&machine->cell.tree, &path, &object);
-    if (error && is_forced) {
+    uint16_t used = 0;
+    struct error *error = resolve(machine, &path, &object, &used);
+    if (!error && used < path.name_count) {
+        error = set_inner(machine, &request->arena, object, &path, used, NULL);
+        if (!error) return NULL;
+    }
+    if (error && is_forced && error_find(error, ERROR_RESOLVE_ERROR)) {
         error_free(error);
         return NULL;
     }
@@ -566,4 +642,48 @@ static struct error *do_remove(struct machine *machine, struct request *request)
 void command_remove(struct machine *machine, struct request *request)
 {
     command_answer(machine, request, do_remove(machine, request), NULL);
+}
+
+// -------------------------------------------------------------------------------------------------
+// multiset_attributes
+
+static struct error *multiset(struct machine *machine, struct request *request)
+{
+    struct arena *arena = &request->arena;
+    struct ypath path;
+    struct node *values = NULL;
+    struct object *object = NULL;
+    TRY(command_path(request, &path));
+    if (!path.has_attribute) {
+        return error_new(ERROR_GENERIC, "Path %.*s must end in \"/@\"", SLICE(path.text));
+    }
+    TRY(format_read_node(arena, &request->input_format, request->input, &values));
+    if (values->type != NODE_MAP) {
+        return error_new(ERROR_GENERIC, "Attributes to be set must be given as a map");
+    }
+    TRY(tree_resolve(&machine->cell.tree, &path, &object));
+    struct ypath one = path;
+    one.attribute = ARENA_NEW(arena, struct slice, path.attribute_count + 1);
+    one.attribute_count = (uint16_t)(path.attribute_count + 1);
+    for (uint16_t i = 0; i < path.attribute_count; i++) one.attribute[i] = path.attribute[i];
+    // All or none: what the first ones changed is taken back.
+    CLEANUP(buffer_releasep) struct buffer attributes = {0};
+    buffer_append_slice(&attributes, buffer_slice(&object->attributes));
+    bool is_tracked = object->replica && object->replica->is_tracked;
+    struct error *error = NULL;
+    for (uint32_t i = 0; !error && i < values->count; i++) {
+        one.attribute[path.attribute_count] = values->entries[i].key;
+        error = attribute_set(machine, arena, object, &one, values->entries[i].value);
+    }
+    if (!error) return NULL;
+    buffer_clear(&object->attributes);
+    buffer_append_slice(&object->attributes, buffer_slice(&attributes));
+    if (object->replica) object->replica->is_tracked = is_tracked;
+    object_save(&machine->cell.batch, object);
+    return error;
+}
+
+void command_multiset_attributes(struct machine *machine, struct request *request)
+{
+    command_answer(machine, request, multiset(machine, request), NULL);
 }

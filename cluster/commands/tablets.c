@@ -452,7 +452,8 @@ static struct error *read_replica_change(
         ERROR_INVALID_TABLET_STATE, "Cannot set atomicity none with preserveTimestamps false");
 }
 
-static struct error *do_alter_replica(struct machine *machine, struct request *request)
+static struct error *do_alter_replica(
+    struct machine *machine, const struct request *request, const struct node *parameters)
 {
     struct cell *cell = &machine->cell;
     struct guid id = GUID_NULL;
@@ -463,7 +464,7 @@ static struct error *do_alter_replica(struct machine *machine, struct request *r
     }
     struct replica *replica = object->replica;
     struct replica_change change;
-    TRY(read_replica_change(request->parameters, replica, &change));
+    TRY(read_replica_change(parameters, replica, &change));
 
     // M1: one record with all that changes, and a new revision.
     replica->mode = change.mode;
@@ -486,7 +487,25 @@ static struct error *do_alter_replica(struct machine *machine, struct request *r
 
 void command_alter_table_replica(struct machine *machine, struct request *request)
 {
-    command_answer(machine, request, do_alter_replica(machine, request), NULL);
+    struct error *error = do_alter_replica(machine, request, request->parameters);
+    command_answer(machine, request, error, NULL);
+}
+
+static void set_enabled(struct machine *machine, struct request *request, bool is_enabled)
+{
+    struct node *change = node_map(&request->arena);
+    node_set_text(&request->arena, change, "enabled", node_boolean(&request->arena, is_enabled));
+    command_answer(machine, request, do_alter_replica(machine, request, change), NULL);
+}
+
+void command_enable_table_replica(struct machine *machine, struct request *request)
+{
+    set_enabled(machine, request, true);
+}
+
+void command_disable_table_replica(struct machine *machine, struct request *request)
+{
+    set_enabled(machine, request, false);
 }
 
 // -------------------------------------------------------------------------------------------------

@@ -176,9 +176,15 @@ void cell_fail(struct cell *cell, struct request *request, struct error *error)
 
 struct effect *cell_next_effect(struct cell *cell)
 {
-    struct effect *effect = cell->ready;
-    if (effect) DL_DELETE(cell->ready, effect);
-    return effect;
+    while (cell->ready) {
+        struct effect *effect = cell->ready;
+        DL_DELETE(cell->ready, effect);
+        bool is_part = effect->kind == EFFECT_REPLY && effect->request->batch;
+        if (is_part) effect->request = request_part_answered(effect->request);
+        if (!is_part || effect->request) return effect;
+        free(effect);
+    }
+    return NULL;
 }
 
 uint64_t cell_timestamp(struct cell *cell)

@@ -74,6 +74,8 @@ struct request {
 
     struct slice command; // COMMAND.
     struct node *parameters;
+    uint8_t api_version; // Which shape of results is wanted: 4, or 3 (0 is 3); see command_result.
+    struct slice host;   // The HTTP address by which the client found us; empty if another way.
     struct slice input;
     struct format input_format;
     struct format output_format;
@@ -86,6 +88,14 @@ struct request {
     struct node *node;
     struct buffer output; // A rowset, or if `block_ends` says so several, one after another.
     size_t *block_ends;   // stb array: where each rowset of a select's output ends.
+
+    // A batch of commands and its parts: each has the batch until it is answered, then stays with
+    // it.
+    struct request *batch;
+    uint32_t batch_index;
+    struct request **parts;
+    uint32_t part_count;
+    uint32_t part_waiting_count;
 
     // What the core has made of a read, for whoever runs it. In the arena.
     struct lookup_plan *lookup;
@@ -109,9 +119,25 @@ MUST_USE static inline struct request *request_new(enum request_kind kind)
     return request;
 }
 
+// Says that a part of a batch is answered; returns the batch if all are, NULL if not.
+static inline struct request *request_part_answered(struct request *part)
+{
+    struct request *batch = part->batch;
+    part->batch = NULL;
+    return --batch->part_waiting_count == 0 ? batch : NULL;
+}
+
+// A part that will never be answered leaves its batch, which goes with the last one.
+// NOLINTNEXTLINE(misc-no-recursion): batches have no batches.
 static inline void request_free(struct request *request)
 {
     if (!request) return;
+    if (request->batch) {
+        request->batch->parts[request->batch_index] = NULL;
+        request_free(request_part_answered(request));
+    }
+    for (uint32_t i = 0; i < request->part_count; i++) request_free(request->parts[i]);
+    free(request->parts);
     error_free(request->error);
     buffer_release(&request->output);
     arr_free(request->block_ends);
