@@ -326,7 +326,7 @@ static struct error *write_row(struct query_sink *base, const struct row *row)
 struct error *select_parse(struct request *request)
 {
     struct select_plan *plan = ARENA_NEW(&request->arena, struct select_plan, 1);
-    TRY(query_parse(&request->arena, request->query, &plan->query));
+    TRY(query_parse(&request->arena, request->query, NULL, &plan->query));
     plan->paths = query_tables(plan->query, &plan->path_count);
     if (request->table_path_count != 0 && request->table_path_count != plan->path_count) {
         return error_new(ERROR_GENERIC, "Query has another number of tables than paths were given");

@@ -272,6 +272,7 @@ static struct error *bind_group(struct binder *binder)
     const struct syntax_list *list = &binder->query->group;
     struct query_plan *plan = binder->plan;
     plan->is_grouped = list->count > 0;
+    plan->totals = binder->query->totals;
     TRY(check_count("GROUP BY", list->count));
     forbid_aggregates(binder, "it is inside of GROUP BY");
     plan->keys = ARENA_NEW(binder->arena, const struct expression *, list->count);
@@ -431,7 +432,10 @@ static void find_wanted_columns(struct query_plan *plan)
     want(plan, plan->pre_where);
     want(plan, plan->where);
     for (uint32_t i = 0; i < plan->key_count; i++) want(plan, plan->keys[i]);
-    for (uint32_t i = 0; i < plan->aggregate_count; i++) want(plan, plan->aggregates[i].argument);
+    for (uint32_t i = 0; i < plan->aggregate_count; i++) {
+        want(plan, plan->aggregates[i].argument);
+        want(plan, plan->aggregates[i].by);
+    }
     if (plan->is_grouped) return; // What comes now is over the group row.
     for (uint32_t i = 0; i < plan->select_count; i++) want(plan, plan->select[i]);
     for (uint32_t i = 0; i < plan->order_count; i++) want(plan, plan->order[i].expression);

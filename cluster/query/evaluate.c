@@ -81,11 +81,12 @@ static int compare(const struct value *a, const struct value *b)
     return value_compare(a, b);
 }
 
-static const struct value *evaluate_in(
+// The number of the tuple that the first items of an IN or TRANSFORM are equal to, or UINT32_MAX.
+static uint32_t find_tuple(
     struct evaluator *evaluator, const struct expression *expression, const struct value *row)
 {
     const struct value *tuple[EXPRESSION_TUPLE_SIZE_MAX];
-    uint32_t size = expression->count;
+    uint32_t size = expression_tuple_size(expression);
     assert(size <= EXPRESSION_TUPLE_SIZE_MAX);
     for (uint32_t i = 0; i < size; i++) tuple[i] = evaluate(evaluator, expression->items[i], row);
     uint32_t begin = 0;
@@ -95,14 +96,45 @@ static const struct value *evaluate_in(
         const struct value *values = &expression->values[(size_t)middle * size];
         int order = 0;
         for (uint32_t i = 0; i < size && order == 0; i++) order = compare(tuple[i], &values[i]);
-        if (order == 0) return &value_true;
+        if (order == 0) return middle;
         if (order < 0) {
             end = middle;
         } else {
             begin = middle + 1;
         }
     }
-    return &value_false;
+    return UINT32_MAX;
+}
+
+static const struct value *evaluate_transform(
+    struct evaluator *evaluator, const struct expression *expression, const struct value *row)
+{
+    uint32_t index = find_tuple(evaluator, expression, row);
+    if (index != UINT32_MAX) return &expression->results[index];
+    if (!expression->has_default) return &value_nothing;
+    return evaluate(evaluator, expression->items[expression->count - 1], row);
+}
+
+static const struct value *evaluate_case(
+    struct evaluator *evaluator, const struct expression *expression, const struct value *row)
+{
+    struct expression *const *items = expression->items;
+    for (uint32_t i = 0; i + 1 < expression->count; i += 2) {
+        if (is_true(evaluate(evaluator, items[i], row)))
+            return evaluate(evaluator, items[i + 1], row);
+    }
+    if (expression->count % 2 == 0) return &value_nothing;
+    return evaluate(evaluator, items[expression->count - 1], row);
+}
+
+static const struct value *evaluate_coalesce(
+    struct evaluator *evaluator, const struct expression *expression, const struct value *row)
+{
+    for (uint32_t i = 0; i < expression->count; i++) {
+        const struct value *item = evaluate(evaluator, expression->items[i], row);
+        if (item->type != VALUE_NULL) return item;
+    }
+    return &value_nothing;
 }
 
 static const struct value *evaluate_compare_tuple(
@@ -351,7 +383,7 @@ const struct value *evaluate(
         return boolean_value(relation_holds(expression->relation, compare(a, b)));
     }
     case EXPRESSION_COMPARE_TUPLE: return evaluate_compare_tuple(evaluator, expression, row);
-    case EXPRESSION_IN: return evaluate_in(evaluator, expression, row);
+    case EXPRESSION_IN: return boolean_value(find_tuple(evaluator, expression, row) != UINT32_MAX);
     case EXPRESSION_AND: return evaluate_and(evaluator, expression, row);
     case EXPRESSION_OR: return evaluate_or(evaluator, expression, row);
     case EXPRESSION_NOT: {
@@ -369,10 +401,9 @@ const struct value *evaluate(
         if (condition->type == VALUE_NULL) return condition;
         return evaluate(evaluator, items[condition->boolean ? 1 : 2], row);
     }
-    case EXPRESSION_IF_NULL: {
-        const struct value *a = evaluate(evaluator, items[0], row);
-        return a->type == VALUE_NULL ? evaluate(evaluator, items[1], row) : a;
-    }
+    case EXPRESSION_CASE: return evaluate_case(evaluator, expression, row);
+    case EXPRESSION_COALESCE: return evaluate_coalesce(evaluator, expression, row);
+    case EXPRESSION_TRANSFORM: return evaluate_transform(evaluator, expression, row);
     case EXPRESSION_CALL: return evaluate_call(evaluator, expression, row);
     }
     return &value_nothing;

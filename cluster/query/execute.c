@@ -5,6 +5,7 @@
 //   READING   reads rows; without group by and order by they are written at once; then
 //   GROUPING  makes a row of each group, filters it by `having`, and writes or orders it; then
 //   ORDERING  writes the rows that have been kept, in order; then
+//   TOTALING  writes the row of totals, if the query has one; then
 //   FINISHED  there is nothing left to do
 #include "base/containers.h"
 #include "cluster/query/evaluate.h"
@@ -17,7 +18,7 @@
 
 #include <assert.h>
 
-enum state { READING, GROUPING, ORDERING, FINISHED };
+enum state { READING, GROUPING, ORDERING, TOTALING, FINISHED };
 
 struct query_execution {
     const struct query_plan *plan;
@@ -36,10 +37,11 @@ struct query_execution {
 
     uint64_t group_count_max;
     uint64_t skipped_count; // Of rows, by `offset`.
+    uint64_t counted_count; // Of rows written, as `limit` counts them: without totals.
+    bool is_cut;            // output_row_count_max was reached.
     uint64_t group_index;   // The next one in GROUPING.
     struct value *group_row;
     const struct value **order_keys; // Of the row at hand.
-    const struct value **selected;
     struct value *output;
 };
 
@@ -112,7 +114,6 @@ struct query_execution *query_execution_new(
     execution->group_row =
         must_alloc(calloc(MAX(plan->key_count + plan->aggregate_count, 1), sizeof(struct value)));
     execution->order_keys = must_alloc(calloc(MAX(plan->order_count, 1), sizeof(struct value *)));
-    execution->selected = must_alloc(calloc(plan->select_count, sizeof(struct value *)));
     execution->output = must_alloc(calloc(plan->select_count, sizeof(struct value)));
     if (plan->limit == 0) execution->state = FINISHED;
     return execution;
@@ -129,7 +130,6 @@ void query_execution_free(struct query_execution *execution)
     free(execution->sources);
     free(execution->group_row);
     free(execution->order_keys);
-    free(execution->selected);
     free(execution->output);
     free(execution);
 }
@@ -165,16 +165,18 @@ static struct error *exceed_output(struct query_execution *execution)
     return NULL;
 }
 
-// Writes a row, or skips it as long as `offset` says so.
+// Nothing more but totals will be written.
+static bool is_full(const struct query_execution *execution)
+{
+    return execution->counted_count >= execution->plan->limit || execution->is_cut;
+}
+
+// Writes the row in `output`.
 static struct error *write_row(struct query_execution *execution)
 {
     const struct query_plan *plan = execution->plan;
-    if (execution->skipped_count < plan->offset) {
-        execution->skipped_count++;
-        return NULL;
-    }
     if (execution->statistics.rows_written >= execution->limits.output_row_count_max) {
-        execution->state = FINISHED;
+        execution->is_cut = true;
         return exceed_output(execution);
     }
     for (uint16_t i = 0; i < plan->select_count; i++) {
@@ -188,37 +190,49 @@ static struct error *write_row(struct query_execution *execution)
     };
     TRY(execution->sink->write(execution->sink, &row));
     execution->statistics.rows_written++;
-    if (execution->statistics.rows_written == plan->limit) execution->state = FINISHED;
     return NULL;
+}
+
+// Writes a row that `offset` and `limit` count.
+static struct error *write_counted_row(struct query_execution *execution)
+{
+    if (execution->skipped_count < execution->plan->offset) {
+        execution->skipped_count++;
+        return NULL;
+    }
+    TRY(write_row(execution));
+    execution->counted_count++;
+    return NULL;
+}
+
+// Puts what is selected of a row into `output`.
+static struct error *select_row(struct query_execution *execution, const struct value *row)
+{
+    const struct query_plan *plan = execution->plan;
+    for (uint16_t i = 0; i < plan->select_count; i++) {
+        execution->output[i] = *evaluate(&execution->evaluator, plan->select[i], row);
+    }
+    return evaluator_check(&execution->evaluator);
 }
 
 // Takes a row that is complete but for `select` and `order`: writes it, or keeps it to be ordered.
 static struct error *emit_row(struct query_execution *execution, const struct value *row)
 {
     const struct query_plan *plan = execution->plan;
-    struct evaluator *evaluator = &execution->evaluator;
-    if (plan->order_count > 0) {
-        for (uint32_t i = 0; i < plan->order_count; i++) {
-            execution->order_keys[i] = evaluate(evaluator, plan->order[i].expression, row);
-        }
-        TRY(evaluator_check(evaluator));
-        if (!order_admits(&execution->order, execution->order_keys)) return NULL;
-    } else if (execution->skipped_count < plan->offset) {
-        execution->skipped_count++;
-        return NULL;
+    if (plan->order_count == 0) {
+        // What is skipped is not even computed.
+        bool is_skipped = execution->skipped_count < plan->offset;
+        if (!is_skipped) TRY(select_row(execution, row));
+        return write_counted_row(execution);
     }
-    for (uint16_t i = 0; i < plan->select_count; i++) {
-        execution->selected[i] = evaluate(evaluator, plan->select[i], row);
+    for (uint32_t i = 0; i < plan->order_count; i++) {
+        execution->order_keys[i] = evaluate(&execution->evaluator, plan->order[i].expression, row);
     }
-    TRY(evaluator_check(evaluator));
-    if (plan->order_count > 0) {
-        order_add(&execution->order, execution->order_keys, execution->selected);
-        return check_memory(execution);
-    }
-    for (uint16_t i = 0; i < plan->select_count; i++) {
-        execution->output[i] = *execution->selected[i];
-    }
-    return write_row(execution);
+    TRY(evaluator_check(&execution->evaluator));
+    if (!order_admits(&execution->order, execution->order_keys)) return NULL;
+    TRY(select_row(execution, row));
+    order_add(&execution->order, execution->order_keys, execution->output);
+    return check_memory(execution);
 }
 
 static bool is_true(const struct value *value)
@@ -252,8 +266,8 @@ static struct error *process_row(struct query_execution *execution, const struct
     uint64_t output_max = execution->limits.output_row_count_max;
     uint64_t group_count_max = MIN(execution->group_count_max, output_max);
     size_t size = group->table.arena.size;
-    bool has_group = group_add(group, &execution->evaluator, row, group_count_max);
-    TRY(evaluator_check(&execution->evaluator));
+    bool has_group;
+    TRY(group_add(group, &execution->evaluator, row, group_count_max, &has_group));
     if (!has_group && group_count_max < execution->group_count_max) {
         TRY(exceed_output(execution));
     }
@@ -323,19 +337,34 @@ static struct error *read_rows(struct query_execution *execution, uint64_t *budg
 {
     if (!execution->scan) TRY(open_scan(execution));
     while (*budget > 0 && execution->state == READING) {
+        bool at_end = false;
         if (execution->plan->table_count > 1) {
             TRY(join_rows(execution, budget));
-            continue;
+        } else {
+            const struct value *row;
+            TRY(read_row(execution, budget, &row, &at_end));
+            if (row) TRY(process_row(execution, row));
         }
-        const struct value *row;
-        bool at_end;
-        TRY(read_row(execution, budget, &row, &at_end));
-        if (row) TRY(process_row(execution, row));
-        if (at_end) execution->state = GROUPING;
+        if (at_end || is_full(execution)) execution->state = GROUPING;
     }
     // What the scan pins is let go as soon as possible.
     if (execution->state != READING) row_scan_close(TAKE(execution->scan));
     return NULL;
+}
+
+// Makes a row of the next group.
+static struct error *emit_group(struct query_execution *execution)
+{
+    const struct query_plan *plan = execution->plan;
+    uint32_t i = (uint32_t)execution->group_index++;
+    evaluator_reset(&execution->evaluator);
+    if (plan->totals == TOTALS_BEFORE_HAVING) group_add_to_totals(&execution->group, i);
+    group_row(&execution->group, i, execution->group_row);
+    bool is_wanted;
+    TRY(test(execution, plan->having, execution->group_row, &is_wanted));
+    if (!is_wanted) return NULL;
+    if (plan->totals == TOTALS_AFTER_HAVING) group_add_to_totals(&execution->group, i);
+    return is_full(execution) ? NULL : emit_row(execution, execution->group_row);
 }
 
 static struct error *emit_groups(struct query_execution *execution, uint64_t *budget)
@@ -343,17 +372,14 @@ static struct error *emit_groups(struct query_execution *execution, uint64_t *bu
     const struct query_plan *plan = execution->plan;
     uint64_t group_count = plan->is_grouped ? execution->group.table.count : 0;
     while (*budget > 0 && execution->state == GROUPING) {
-        if (execution->group_index == group_count) {
-            execution->state = plan->order_count > 0 ? ORDERING : FINISHED;
+        bool needs_more = !is_full(execution) || plan->totals != TOTALS_NONE;
+        if (execution->group_index == group_count || !needs_more) {
+            execution->state = plan->order_count > 0 ? ORDERING : TOTALING;
             if (plan->order_count > 0) order_seal(&execution->order);
-            return NULL;
+            return plan->totals == TOTALS_NONE ? NULL : check_memory(execution);
         }
         --*budget;
-        evaluator_reset(&execution->evaluator);
-        group_row(&execution->group, (uint32_t)execution->group_index++, execution->group_row);
-        bool is_wanted;
-        TRY(test(execution, plan->having, execution->group_row, &is_wanted));
-        if (is_wanted) TRY(emit_row(execution, execution->group_row));
+        TRY(emit_group(execution));
     }
     return NULL;
 }
@@ -361,16 +387,28 @@ static struct error *emit_groups(struct query_execution *execution, uint64_t *bu
 static struct error *write_ordered(struct query_execution *execution, uint64_t *budget)
 {
     while (*budget > 0 && execution->state == ORDERING) {
-        const struct value *values = order_pop(&execution->order);
+        const struct value *values = is_full(execution) ? NULL : order_pop(&execution->order);
         if (!values) {
-            execution->state = FINISHED;
+            execution->state = TOTALING;
             return NULL;
         }
         --*budget;
         memcpy(execution->output, values, execution->plan->select_count * sizeof *values);
-        TRY(write_row(execution));
+        TRY(write_counted_row(execution));
     }
     return NULL;
+}
+
+// The row of totals comes last; offset and limit do not count it.
+static struct error *write_totals(struct query_execution *execution)
+{
+    const struct query_plan *plan = execution->plan;
+    execution->state = FINISHED;
+    if (plan->totals == TOTALS_NONE) return NULL;
+    evaluator_reset(&execution->evaluator);
+    if (!group_totals_row(&execution->group, execution->group_row)) return NULL;
+    TRY(select_row(execution, execution->group_row));
+    return write_row(execution);
 }
 
 struct query_statistics query_execution_statistics(const struct query_execution *execution)
@@ -388,6 +426,7 @@ struct error *query_step(struct query_execution *execution, uint64_t row_budget,
         case READING: TRY(read_rows(execution, &budget)); break;
         case GROUPING: TRY(emit_groups(execution, &budget)); break;
         case ORDERING: TRY(write_ordered(execution, &budget)); break;
+        case TOTALING: TRY(write_totals(execution)); break;
         case FINISHED: break;
         }
     }

@@ -16,6 +16,14 @@ static bool values_equal(const struct value *a, const struct value *b)
     return false;
 }
 
+static bool all_equal(const struct value *a, const struct value *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!values_equal(&a[i], &b[i])) return false;
+    }
+    return true;
+}
+
 static bool same_payload(const struct expression *a, const struct expression *b)
 {
     switch ((enum expression_kind)a->kind) {
@@ -23,11 +31,12 @@ static bool same_payload(const struct expression *a, const struct expression *b)
     case EXPRESSION_COLUMN:
     case EXPRESSION_AGGREGATE: return a->column == b->column;
     case EXPRESSION_IN:
-        if (a->value_count != b->value_count) return false;
-        for (uint32_t i = 0; i < a->value_count * a->count; i++) {
-            if (!values_equal(&a->values[i], &b->values[i])) return false;
-        }
-        return true;
+        return a->value_count == b->value_count &&
+               all_equal(a->values, b->values, (size_t)a->value_count * a->count);
+    case EXPRESSION_TRANSFORM:
+        return a->value_count == b->value_count && a->has_default == b->has_default &&
+               all_equal(a->results, b->results, a->value_count) &&
+               all_equal(a->values, b->values, (size_t)a->value_count * expression_tuple_size(a));
     case EXPRESSION_CALL: return a->function == b->function;
     case EXPRESSION_LIKE:
         return a->ignores_case == b->ignores_case && a->has_escape == b->has_escape &&
@@ -59,7 +68,8 @@ static bool same_payload(const struct expression *a, const struct expression *b)
     case EXPRESSION_NOT:
     case EXPRESSION_IS_NULL:
     case EXPRESSION_IF:
-    case EXPRESSION_IF_NULL: return true;
+    case EXPRESSION_CASE:
+    case EXPRESSION_COALESCE: return true;
     }
     return false;
 }

@@ -41,10 +41,12 @@ enum expression_kind {
     EXPRESSION_OR,
     EXPRESSION_NOT,
     EXPRESSION_IS_NULL,
-    EXPRESSION_LIKE,    // The text and the pattern.
-    EXPRESSION_IF,      // Condition, then, else.
-    EXPRESSION_IF_NULL, // The first item, unless it is null; then the second one.
-    EXPRESSION_CALL,    // `function` of the items.
+    EXPRESSION_LIKE,      // The text and the pattern.
+    EXPRESSION_IF,        // Condition, then, else; null if the condition is.
+    EXPRESSION_CASE,      // Pairs of condition and result, and a result otherwise (or null).
+    EXPRESSION_COALESCE,  // The first item that is not null.
+    EXPRESSION_TRANSFORM, // The items are a tuple, and a default; `values` as of IN, and `results`.
+    EXPRESSION_CALL,      // `function` of the items.
 };
 
 enum relation {
@@ -67,21 +69,31 @@ struct expression {
     bool ignores_case; // Of LIKE; so are the next two.
     bool has_escape;
     char escape;
-    uint16_t depth; // 1 for a leaf.
+    bool has_default; // Of TRANSFORM: the last item is what else it gives; otherwise null.
+    uint16_t depth;   // 1 for a leaf.
     uint32_t slot;
     uint32_t column;      // Of COLUMN and AGGREGATE.
     uint32_t count;       // Of items.
-    uint32_t value_count; // Of IN: how many values there are, in tuples of `count`.
+    uint32_t value_count; // Of IN and TRANSFORM: how many tuples there are.
     struct expression **items;
     union {
         struct value literal;
-        const struct value *values; // Of IN: sorted, without repetition.
         const struct function *function;
+        struct {
+            const struct value *values;  // Of IN and TRANSFORM: sorted, without repetition.
+            const struct value *results; // Of TRANSFORM: one for each tuple.
+        };
     };
 };
 
 // Whether two expressions are the same in structure, so that they have the same value in any row.
 bool expression_equal(const struct expression *a, const struct expression *b);
+
+// How many items of IN or TRANSFORM are the tuple that is looked for.
+static inline uint32_t expression_tuple_size(const struct expression *expression)
+{
+    return expression->count - expression->has_default;
+}
 
 // Calls for every column in the expression.
 void expression_each_column(

@@ -1,6 +1,8 @@
 // The scalar functions of the query language, as a table: names, types, and code.
 //
-// if, if_null, is_null and the aggregates are not here: the binder makes other nodes of them.
+// The table is in functions.c, the code in functions_*.c. To add a function, write it beside its
+// kin, declare it in functions_code.h, and give it a line in the table. if, case, coalesce,
+// transform, is_null and the aggregates are not here: the typer makes other nodes of them.
 #pragma once
 
 #include "base/arena.h"
@@ -28,6 +30,9 @@ struct function_context {
     struct error *error;   // Set to fail.
 };
 
+typedef struct value function_code(
+    struct function_context *context, const struct value *const *arguments, uint32_t count);
+
 struct function {
     const char *name;
     uint8_t argument_count_min;
@@ -37,8 +42,7 @@ struct function {
     enum value_type result; // which is that of the result if this says VALUE_NULL.
     bool takes_null;        // Otherwise null gives null and the function is not called.
     // Gives the value of a call; `column` of it is not looked at.
-    struct value (*call)(
-        struct function_context *context, const struct value *const *arguments, uint32_t count);
+    function_code *call;
 };
 
 // Finds a function; its name is not case-sensitive. NULL if there is none.

@@ -18,22 +18,25 @@ static const struct token NO_TOKEN = {.kind = 0};
 %syntax_error   { parser_fail_at_token(parser, TOKEN); }
 %stack_overflow { parser_fail_depth(parser); }
 
+// Words that mean something in one place only; elsewhere they are names.
+%fallback NAME TOTALS THEN ELSE END INDEX.
+
 // From loose to tight.
 %left OR.
 %left AND.
 %right NOT.
 %left EQUAL NOT_EQUAL IS.
-%left LESS LESS_OR_EQUAL GREATER GREATER_OR_EQUAL IN BETWEEN LIKE ILIKE RLIKE REGEXP.
+%left LESS LESS_OR_EQUAL GREATER GREATER_OR_EQUAL IN BETWEEN BETWEEN_RANGES LIKE ILIKE RLIKE REGEXP.
 %nonassoc ESCAPE.
 %left BAR.
 %left CARET.
 %left AMPERSAND.
 %left SHIFT_LEFT SHIFT_RIGHT.
-%left PLUS MINUS.
+%left PLUS MINUS CONCATENATE.
 %left STAR SLASH PERCENT.
 %right TILDE.
 
-query ::= select FROM table joins where group having order tail.
+query ::= select FROM table joins where group order tail.
 
 select ::= what.
 select ::= SELECT what.
@@ -42,7 +45,7 @@ what ::= list(L).  { parser->query->select = L; }
 
 %type table { struct syntax_table * }
 table(T) ::= QUOTED(P) table_alias(A). { T = syntax_table_add(parser, P, A); }
-table(T) ::= QUOTED(P) table_alias(A) WITH(W).
+table(T) ::= QUOTED(P) table_alias(A) WITH(W) INDEX.
 {
     parser_refuse(parser, W, "WITH INDEX");
     T = syntax_table_add(parser, P, A);
@@ -70,6 +73,8 @@ joins ::= joins join_kind(K) table(T) ON expression(C).
     T->is_left = K;
     T->condition = C;
 }
+joins ::= joins ARRAY(A) JOIN.       { parser_refuse(parser, A, "ARRAY JOIN"); }
+joins ::= joins LEFT ARRAY(A) JOIN.  { parser_refuse(parser, A, "ARRAY JOIN"); }
 %type join_kind { bool }
 join_kind(K) ::= JOIN.       { K = false; }
 join_kind(K) ::= LEFT JOIN.  { K = true; }
@@ -89,15 +94,16 @@ where ::= .
 where ::= WHERE item(E).  { parser->query->where = E; }
 
 group ::= .
-group ::= GROUP BY list(L).          { parser->query->group = L; }
-group ::= GROUP BY list(L) WITH(W).
-{
-    parser->query->group = L;
-    parser_refuse(parser, W, "WITH TOTALS");
-}
-
-having ::= .
-having ::= HAVING item(E).  { parser->query->having = E; }
+group ::= having.  // What is missing is said later.
+group ::= GROUP BY list(L) group_tail.  { parser->query->group = L; }
+group_tail ::= .
+group_tail ::= totals(W).         { syntax_set_totals(parser, TOTALS_BEFORE_HAVING, W); }
+group_tail ::= having.
+group_tail ::= totals(W) having.  { syntax_set_totals(parser, TOTALS_BEFORE_HAVING, W); }
+group_tail ::= having totals(W).  { syntax_set_totals(parser, TOTALS_AFTER_HAVING, W); }
+%type totals { struct token }
+totals(T) ::= WITH(W) TOTALS.  { T = W; }
+having ::= HAVING item(E).     { parser->query->having = E; }
 
 order ::= .
 order ::= ORDER BY order_list.
@@ -129,13 +135,31 @@ expression(E) ::= STRING(T).    { E = syntax_string(parser, T); }
 expression(E) ::= TRUE(T).      { E = syntax_boolean(parser, T, true); }
 expression(E) ::= FALSE(T).     { E = syntax_boolean(parser, T, false); }
 expression(E) ::= NULL(T).      { E = syntax_null(parser, T); }
-expression(E) ::= CASE(T).
+expression(E) ::= INF(T).       { E = syntax_infinity(parser, T); }
+expression(E) ::= CASE(B) when_list(L) case_else(Y) END(D).
 {
-    parser_refuse(parser, T, "CASE");
-    E = syntax_null(parser, T);
+    E = syntax_case(parser, B, NULL, L, Y, D);
+}
+expression(E) ::= CASE(B) expression(X) when_list(L) case_else(Y) END(D).
+{
+    E = syntax_case(parser, B, X, L, Y, D);
 }
 expression(E) ::= name(N).              { E = syntax_reference(parser, NO_TOKEN, N); }
 expression(E) ::= name(T) DOT name(N).  { E = syntax_reference(parser, T, N); }
+
+case_else(E) ::= .                    { E = NULL; }
+case_else(E) ::= ELSE expression(X).  { E = X; }
+%type when_list { struct syntax_list }
+when_list(L) ::= WHEN expression(X) THEN expression(Y).
+{
+    L = syntax_list_add(parser, (struct syntax_list){0}, X);
+    L = syntax_list_add(parser, L, Y);
+}
+when_list(L) ::= when_list(K) WHEN expression(X) THEN expression(Y).
+{
+    L = syntax_list_add(parser, K, X);
+    L = syntax_list_add(parser, L, Y);
+}
 
 expression(E) ::= LEFT_PARENTHESIS(B) list(L) RIGHT_PARENTHESIS(D).
 {
@@ -226,6 +250,10 @@ expression(E) ::= expression(X) MINUS expression(Y).
 {
     E = syntax_binary(parser, OPERATOR_SUBTRACT, X, Y);
 }
+expression(E) ::= expression(X) CONCATENATE expression(Y).
+{
+    E = syntax_concatenate(parser, X, Y);
+}
 expression(E) ::= expression(X) STAR expression(Y).
 {
     E = syntax_binary(parser, OPERATOR_MULTIPLY, X, Y);
@@ -257,6 +285,17 @@ expression(E) ::= expression(X) BETWEEN expression(Y) AND expression(Z). [BETWEE
 expression(E) ::= expression(X) NOT BETWEEN expression(Y) AND expression(Z). [BETWEEN]
 {
     E = syntax_between(parser, X, true, Y, Z);
+}
+
+expression(E) ::=
+    expression(X) BETWEEN_RANGES LEFT_PARENTHESIS list(L) RIGHT_PARENTHESIS(D). [BETWEEN]
+{
+    E = syntax_between_ranges(parser, X, false, L, D);
+}
+expression(E) ::=
+    expression(X) NOT BETWEEN_RANGES LEFT_PARENTHESIS list(L) RIGHT_PARENTHESIS(D). [BETWEEN]
+{
+    E = syntax_between_ranges(parser, X, true, L, D);
 }
 
 %type like { struct token }

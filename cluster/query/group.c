@@ -1,12 +1,27 @@
 #include "cluster/query/group.h"
 
+#include "cluster/query/cardinality.h"
+
 #include <assert.h>
 
-struct state {
-    struct value value; // So far; of type 0 as long as there were only nulls.
+// A value that may be replaced by a greater one, bytes and all.
+struct kept_value {
+    struct value value; // Of type 0 as long as there is none.
+    uint64_t capacity;  // Of the bytes that a string has.
+};
+
+struct extreme {
+    struct kept_value by;
+    struct kept_value argument;
+};
+
+struct aggregate_state {
+    struct kept_value
+        kept; // Of SUM, MIN, MAX, AVG and FIRST, of type 0 as long as there were only nulls.
     union {
-        uint64_t count;    // Of AVG.
-        uint64_t capacity; // Of MIN, MAX and FIRST: of the bytes that a string has.
+        uint64_t count;                  // Of COUNT and AVG.
+        struct extreme *extreme;         // Of ARGMIN and ARGMAX; NULL if there is none yet.
+        struct cardinality *cardinality; // Of CARDINALITY; likewise.
     };
 };
 
@@ -15,26 +30,18 @@ void group_init(struct group *group, const struct query_plan *plan)
     *group = (struct group){
         .plan = plan,
         .keys = must_alloc(calloc(MAX(plan->key_count, 1), sizeof(struct value *))),
+        .totals = must_alloc(calloc(MAX(plan->aggregate_count, 1), sizeof *group->totals)),
     };
-    key_table_init(&group->table, plan->key_count, plan->aggregate_count * sizeof(struct state));
+    key_table_init(
+        &group->table, plan->key_count, plan->aggregate_count * sizeof(struct aggregate_state));
 }
 
 void group_release(struct group *group)
 {
     key_table_release(&group->table);
     free(group->keys);
+    free(group->totals);
     *group = (struct group){0};
-}
-
-static void sum(struct state *state, const struct value *value)
-{
-    if (state->value.type == 0) {
-        state->value = *value;
-    } else if (value->type == VALUE_DOUBLE) {
-        state->value.real += value->real;
-    } else {
-        state->value.uint64 += value->uint64; // Wraps around, for int64 as well.
-    }
 }
 
 static double as_double(const struct value *value)
@@ -45,65 +52,95 @@ static double as_double(const struct value *value)
     return value->real;
 }
 
-// Room for bytes at least doubles, so that a string that is replaced again and again leaves little
-// behind in the arena.
-static void keep(struct group *group, struct state *state, const struct value *value)
+static void add(struct value *sum, const struct value *value)
 {
-    if (value->type != VALUE_STRING && value->type != VALUE_ANY) {
-        state->value = *value;
-        return;
+    if (sum->type == 0) {
+        *sum = *value;
+    } else if (value->type == VALUE_DOUBLE) {
+        sum->real += value->real;
+    } else {
+        sum->uint64 += value->uint64; // Wraps around, for int64 as well.
     }
-    char *bytes = (char *)state->value.data;
-    if (state->value.type == 0 || state->capacity < value->size) {
-        state->capacity = MAX(2 * state->capacity, value->size);
-        bytes = arena_alloc(&group->table.arena, state->capacity);
-    }
-    if (value->size > 0) memcpy(bytes, value->data, value->size);
-    state->value = *value;
-    state->value.data = bytes;
 }
 
-static void update(
-    struct group *group, enum aggregate_kind kind, struct state *state, const struct value *value)
+// Room for bytes at least doubles, so that a string that is replaced again and again leaves little
+// behind in the arena.
+static void keep(struct arena *arena, struct kept_value *kept, const struct value *value)
 {
-    bool is_first = state->value.type == 0; // Zeroed: nothing yet.
+    if (value->type != VALUE_STRING && value->type != VALUE_ANY) {
+        kept->value = *value;
+        return;
+    }
+    char *bytes = (char *)kept->value.data;
+    if (kept->capacity == 0 || kept->capacity < value->size) {
+        kept->capacity = MAX(2 * kept->capacity, (uint64_t)value->size);
+        bytes = arena_alloc(arena, kept->capacity);
+    }
+    if (value->size > 0) memcpy(bytes, value->data, value->size);
+    kept->value = *value;
+    kept->value.data = bytes;
+}
+
+// Keeps the argument if `by` is less (or greater) than before.
+static void keep_extreme(
+    struct arena *arena,
+    enum aggregate_kind kind,
+    struct aggregate_state *state,
+    const struct value *argument,
+    const struct value *by)
+{
+    if (!state->extreme) {
+        state->extreme = ARENA_NEW(arena, struct extreme, 1);
+    } else {
+        int order = value_compare(by, &state->extreme->by.value);
+        if (kind == AGGREGATE_ARGMIN ? order >= 0 : order <= 0) return;
+    }
+    keep(arena, &state->extreme->by, by);
+    keep(arena, &state->extreme->argument, argument);
+}
+
+// Adds a value that is not null.
+static void update(
+    struct arena *arena,
+    enum aggregate_kind kind,
+    struct aggregate_state *state,
+    const struct value *value)
+{
+    struct value *kept = &state->kept.value;
+    bool is_first = kept->type == 0;
     switch (kind) {
-    case AGGREGATE_SUM: sum(state, value); break;
+    case AGGREGATE_SUM: add(kept, value); break;
     case AGGREGATE_MIN:
-        if (is_first || value_compare(value, &state->value) < 0) keep(group, state, value);
+        if (is_first || value_compare(value, kept) < 0) keep(arena, &state->kept, value);
         break;
     case AGGREGATE_MAX:
-        if (is_first || value_compare(value, &state->value) > 0) keep(group, state, value);
+        if (is_first || value_compare(value, kept) > 0) keep(arena, &state->kept, value);
         break;
     case AGGREGATE_COUNT: state->count++; break;
     case AGGREGATE_AVG:
-        state->value = value_double(0, (is_first ? 0 : state->value.real) + as_double(value));
+        *kept = value_double(0, (is_first ? 0 : kept->real) + as_double(value));
         state->count++;
         break;
     case AGGREGATE_FIRST:
-        if (is_first) keep(group, state, value);
+        if (is_first) keep(arena, &state->kept, value);
         break;
+    case AGGREGATE_CARDINALITY:
+        if (!state->cardinality) state->cardinality = ARENA_NEW(arena, struct cardinality, 1);
+        cardinality_add(state->cardinality, arena, key_table_hash(value));
+        break;
+    case AGGREGATE_ARGMIN:
+    case AGGREGATE_ARGMAX: assert(false && "they have two arguments"); break;
     }
 }
 
-bool group_add(
+static void update_all(
     struct group *group,
     struct evaluator *evaluator,
-    const struct value *row,
-    uint64_t group_count_max)
+    struct aggregate_state *states,
+    const struct value *row)
 {
     const struct query_plan *plan = group->plan;
-    for (uint32_t i = 0; i < plan->key_count; i++) {
-        group->keys[i] = evaluate(evaluator, plan->keys[i], row);
-    }
-    if (evaluator->context.error) return true;
-    uint64_t hash;
-    struct key_entry *entry = key_table_find(&group->table, group->keys, &hash);
-    if (!entry) {
-        if (group->table.count >= group_count_max) return false;
-        entry = key_table_add(&group->table, group->keys, hash);
-    }
-    struct state *states = key_entry_data(&group->table, entry);
+    struct arena *arena = &group->table.arena;
     for (uint32_t i = 0; i < plan->aggregate_count; i++) {
         const struct plan_aggregate *aggregate = &plan->aggregates[i];
         if (!aggregate->argument) {
@@ -111,26 +148,78 @@ bool group_add(
             continue;
         }
         const struct value *value = evaluate(evaluator, aggregate->argument, row);
-        if (value->type != VALUE_NULL) update(group, aggregate->kind, &states[i], value);
+        if (aggregate->by) {
+            const struct value *by = evaluate(evaluator, aggregate->by, row);
+            if (by->type == VALUE_NULL) continue;
+            keep_extreme(arena, aggregate->kind, &states[i], value, by);
+        } else if (value->type != VALUE_NULL) {
+            update(arena, aggregate->kind, &states[i], value);
+        }
     }
-    return true;
 }
 
-static struct value result(enum aggregate_kind kind, const struct state *state)
+static struct error *check_keys(const struct group *group)
 {
+    const struct query_plan *plan = group->plan;
+    if (plan->totals == TOTALS_NONE) return NULL;
+    for (uint32_t i = 0; i < plan->key_count; i++) {
+        if (group->keys[i]->type != VALUE_NULL) return NULL;
+    }
+    return error_new(
+        ERROR_GENERIC, "Null values are forbidden in group key of a query WITH TOTALS");
+}
+
+struct error *group_add(
+    struct group *group,
+    struct evaluator *evaluator,
+    const struct value *row,
+    uint64_t group_count_max,
+    bool *ret_has_group)
+{
+    const struct query_plan *plan = group->plan;
+    *ret_has_group = true;
+    for (uint32_t i = 0; i < plan->key_count; i++) {
+        group->keys[i] = evaluate(evaluator, plan->keys[i], row);
+    }
+    TRY(evaluator_check(evaluator));
+    uint64_t hash;
+    struct key_entry *entry = key_table_find(&group->table, group->keys, &hash);
+    if (!entry) {
+        TRY(check_keys(group));
+        *ret_has_group = group->table.count < group_count_max;
+        if (!*ret_has_group) return NULL;
+        entry = key_table_add(&group->table, group->keys, hash);
+    }
+    update_all(group, evaluator, key_entry_data(&group->table, entry), row);
+    return evaluator_check(evaluator);
+}
+
+static struct value result(enum aggregate_kind kind, const struct aggregate_state *state)
+{
+    struct value kept = state->kept.value;
+    if (kept.type == 0) kept = value_null(0);
     switch (kind) {
     case AGGREGATE_COUNT: return value_int64(0, (int64_t)state->count);
     case AGGREGATE_AVG:
-        if (state->count == 0) return value_null(0);
-        return value_double(0, state->value.real / (double)state->count);
+        return state->count == 0 ? kept : value_double(0, kept.real / (double)state->count);
     case AGGREGATE_SUM:
     case AGGREGATE_MIN:
     case AGGREGATE_MAX:
-    case AGGREGATE_FIRST:
-        if (state->value.type == 0) return value_null(0);
-        return state->value;
+    case AGGREGATE_FIRST: return kept;
+    case AGGREGATE_ARGMIN:
+    case AGGREGATE_ARGMAX: return state->extreme ? state->extreme->argument.value : value_null(0);
+    case AGGREGATE_CARDINALITY:
+        return value_uint64(0, state->cardinality ? cardinality_count(state->cardinality) : 0);
     }
     return value_null(0);
+}
+
+static void put_results(
+    const struct query_plan *plan, const struct aggregate_state *states, struct value *row)
+{
+    for (uint32_t i = 0; i < plan->aggregate_count; i++) {
+        row[plan->key_count + i] = result(plan->aggregates[i].kind, &states[i]);
+    }
 }
 
 void group_row(const struct group *group, uint32_t i, struct value *ret_row)
@@ -138,8 +227,59 @@ void group_row(const struct group *group, uint32_t i, struct value *ret_row)
     const struct query_plan *plan = group->plan;
     struct key_entry *entry = group->table.entries[i];
     memcpy(ret_row, entry->keys, plan->key_count * sizeof *ret_row);
-    const struct state *states = key_entry_data(&group->table, entry);
-    for (uint32_t k = 0; k < plan->aggregate_count; k++) {
-        ret_row[plan->key_count + k] = result(plan->aggregates[k].kind, &states[k]);
+    put_results(plan, key_entry_data(&group->table, entry), ret_row);
+}
+
+// Adds what one state has to another.
+static void merge(
+    struct arena *arena,
+    enum aggregate_kind kind,
+    struct aggregate_state *state,
+    const struct aggregate_state *other)
+{
+    switch (kind) {
+    case AGGREGATE_COUNT: state->count += other->count; break;
+    case AGGREGATE_AVG:
+        state->count += other->count;
+        if (other->count > 0) add(&state->kept.value, &other->kept.value);
+        break;
+    case AGGREGATE_SUM:
+    case AGGREGATE_MIN:
+    case AGGREGATE_MAX:
+    case AGGREGATE_FIRST:
+        if (other->kept.value.type != 0) update(arena, kind, state, &other->kept.value);
+        break;
+    case AGGREGATE_ARGMIN:
+    case AGGREGATE_ARGMAX: {
+        const struct extreme *extreme = other->extreme;
+        if (extreme) {
+            keep_extreme(arena, kind, state, &extreme->argument.value, &extreme->by.value);
+        }
+        break;
     }
+    case AGGREGATE_CARDINALITY:
+        if (!other->cardinality) break;
+        if (!state->cardinality) state->cardinality = ARENA_NEW(arena, struct cardinality, 1);
+        cardinality_merge(state->cardinality, arena, other->cardinality);
+        break;
+    }
+}
+
+void group_add_to_totals(struct group *group, uint32_t i)
+{
+    const struct query_plan *plan = group->plan;
+    struct key_entry *entry = group->table.entries[i];
+    const struct aggregate_state *states = key_entry_data(&group->table, entry);
+    for (uint32_t k = 0; k < plan->aggregate_count; k++) {
+        merge(&group->table.arena, plan->aggregates[k].kind, &group->totals[k], &states[k]);
+    }
+    group->totals_group_count++;
+}
+
+bool group_totals_row(const struct group *group, struct value *ret_row)
+{
+    const struct query_plan *plan = group->plan;
+    for (uint32_t i = 0; i < plan->key_count; i++) ret_row[i] = value_null(0);
+    put_results(plan, group->totals, ret_row);
+    return group->totals_group_count > 0;
 }

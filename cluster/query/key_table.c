@@ -69,6 +69,11 @@ static uint64_t hash_value(const struct value *value, uint64_t seed)
     return seed;
 }
 
+uint64_t key_table_hash(const struct value *value)
+{
+    return mix(hash_value(value, value->type));
+}
+
 static bool equal(const struct value *a, const struct value *b)
 {
     if (a->type != b->type) return false;

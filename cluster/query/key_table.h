@@ -45,6 +45,9 @@ struct key_entry *key_table_find(
 struct key_entry *key_table_add(
     struct key_table *table, const struct value *const *keys, uint64_t hash);
 
+// A good hash of one value; what is equal here has the same.
+uint64_t key_table_hash(const struct value *value);
+
 static inline void *key_entry_data(const struct key_table *table, struct key_entry *entry)
 {
     return &entry->keys[table->key_count];

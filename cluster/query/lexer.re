@@ -67,6 +67,14 @@ again:
         'regexp'        { kind = TOKEN_REGEXP; goto done; }
         'escape'        { kind = TOKEN_ESCAPE; goto done; }
         'case'          { kind = TOKEN_CASE; goto done; }
+        'when'          { kind = TOKEN_WHEN; goto done; }
+        'then'          { kind = TOKEN_THEN; goto done; }
+        'else'          { kind = TOKEN_ELSE; goto done; }
+        'end'           { kind = TOKEN_END; goto done; }
+        'inf'           { kind = TOKEN_INF; goto done; }
+        'totals'        { kind = TOKEN_TOTALS; goto done; }
+        'index'         { kind = TOKEN_INDEX; goto done; }
+        'array'         { kind = TOKEN_ARRAY; goto done; }
         'null'          { kind = TOKEN_NULL; goto done; }
         "#"             { kind = TOKEN_NULL; goto done; }
         "%"? 'true'     { kind = TOKEN_TRUE; goto done; }
@@ -95,6 +103,8 @@ again:
             goto done;
         }
 
+        "{" name "}"    { kind = LEXER_PLACEHOLDER; goto done; }
+
         "("             { kind = TOKEN_LEFT_PARENTHESIS; goto done; }
         ")"             { kind = TOKEN_RIGHT_PARENTHESIS; goto done; }
         ","             { kind = TOKEN_COMMA; goto done; }
@@ -106,6 +116,7 @@ again:
         "%"             { kind = TOKEN_PERCENT; goto done; }
         "&"             { kind = TOKEN_AMPERSAND; goto done; }
         "|"             { kind = TOKEN_BAR; goto done; }
+        "||"            { kind = TOKEN_CONCATENATE; goto done; }
         "^"             { kind = TOKEN_CARET; goto done; }
         "~"             { kind = TOKEN_TILDE; goto done; }
         "<<"            { kind = TOKEN_SHIFT_LEFT; goto done; }

@@ -104,37 +104,38 @@ static bool has_bytes(const struct value *value)
     return value->type == VALUE_STRING || value->type == VALUE_ANY;
 }
 
-static size_t bytes_size(const struct value *const *values, uint32_t count)
+static size_t entry_size(
+    const struct order *order, const struct value *const *keys, const struct value *values)
 {
     size_t size = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        if (has_bytes(values[i])) size += values[i]->size;
+    for (uint32_t i = 0; i < order->key_count; i++) {
+        if (has_bytes(keys[i])) size += keys[i]->size;
+    }
+    for (uint32_t i = 0; i < order->value_count; i++) {
+        if (has_bytes(&values[i])) size += values[i].size;
     }
     return size;
 }
 
-static char *copy_values(
-    struct value *to, const struct value *const *from, uint32_t count, char *bytes)
+static void copy_value(struct value *to, const struct value *from, char **bytes)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        to[i] = *from[i];
-        if (!has_bytes(from[i])) continue;
-        if (from[i]->size > 0) memcpy(bytes, from[i]->data, from[i]->size);
-        to[i].data = bytes;
-        bytes += from[i]->size;
-    }
-    return bytes;
+    *to = *from;
+    if (!has_bytes(from)) return;
+    if (from->size > 0) memcpy(*bytes, from->data, from->size);
+    to->data = *bytes;
+    *bytes += from->size;
 }
 
 static void fill_entry(
     const struct order *order,
     struct order_entry *entry,
     const struct value *const *keys,
-    const struct value *const *values)
+    const struct value *values)
 {
     char *bytes = (char *)&entry->values[order->key_count + order->value_count];
-    bytes = copy_values(entry->values, keys, order->key_count, bytes);
-    copy_values(&entry->values[order->key_count], values, order->value_count, bytes);
+    struct value *to = entry->values;
+    for (uint32_t i = 0; i < order->key_count; i++) copy_value(to++, keys[i], &bytes);
+    for (uint32_t i = 0; i < order->value_count; i++) copy_value(to++, &values[i], &bytes);
 }
 
 static struct order_entry *new_entry(struct order *order, size_t capacity)
@@ -146,11 +147,10 @@ static struct order_entry *new_entry(struct order *order, size_t capacity)
     return entry;
 }
 
-void order_add(
-    struct order *order, const struct value *const *keys, const struct value *const *values)
+void order_add(struct order *order, const struct value *const *keys, const struct value *values)
 {
     assert(!order->is_sealed && order->count_max > 0);
-    size_t size = bytes_size(keys, order->key_count) + bytes_size(values, order->value_count);
+    size_t size = entry_size(order, keys, values);
     if (order->count == order->count_max) {
         // The memory of the row that goes is used again. If it is too small, its successor gets at
         // least twice as much, so that what is left behind stays in proportion.

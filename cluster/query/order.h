@@ -39,8 +39,7 @@ size_t order_size(const struct order *order);
 bool order_admits(const struct order *order, const struct value *const *keys);
 
 // Adds a row that is admitted; everything is copied.
-void order_add(
-    struct order *order, const struct value *const *keys, const struct value *const *values);
+void order_add(struct order *order, const struct value *const *keys, const struct value *values);
 
 // No more rows will come.
 void order_seal(struct order *order);

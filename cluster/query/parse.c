@@ -1,5 +1,7 @@
 // query_parse: feeds the tokens of the lexer to the parser that lemon makes of grammar.y.
+#include "cluster/query/grammar.h"
 #include "cluster/query/lexer.h"
+#include "cluster/query/placeholders.h"
 #include "cluster/query/query.h"
 #include "cluster/query/syntax.h"
 
@@ -13,35 +15,77 @@ static void *allocate(size_t size)
     return must_alloc(malloc(size));
 }
 
-struct error *query_parse(struct arena *arena, struct slice text, struct query **ret_query)
+// BETWEEN is followed by two bounds, or by a list of ranges, `(1 AND 2, 3 AND 4)`: then there is an
+// AND right inside of the parenthesis, which bounds cannot have. Looking that far ahead costs no
+// more than the text is long, since neither form has another BETWEEN inside.
+static bool is_range_list(struct lexer lexer)
 {
-    if (text.size > QUERY_TEXT_SIZE_MAX) {
-        return error_set_u64(
-            error_new(ERROR_GENERIC, "Query is too long: %zu bytes", text.size),
-            "limit",
-            QUERY_TEXT_SIZE_MAX);
-    }
-    struct query *query = ARENA_NEW(arena, struct query, 1);
-    query->text = arena_copy(arena, text);
-
-    struct parser parser = {.arena = arena, .query = query};
-    struct lexer lexer = {query->text.data, query->text.data + query->text.size};
-    void *grammar = grammar_Alloc(allocate);
-    while (!parser.error) {
+    int depth = 0;
+    do {
         struct token token = lexer_next(&lexer);
-        if (token.kind == LEXER_MISTAKE) {
-            parser_fail_at_token(&parser, token);
+        switch (token.kind) {
+        case TOKEN_LEFT_PARENTHESIS: depth++; break;
+        case TOKEN_RIGHT_PARENTHESIS: depth--; break;
+        case TOKEN_AND:
+            if (depth == 1) return true;
+            break;
+        case TOKEN_BETWEEN:
+        case LEXER_END:
+        case LEXER_MISTAKE: return false;
+        default: break;
+        }
+    } while (depth > 0);
+    return false;
+}
+
+static struct error *parse(struct parser *parser)
+{
+    struct slice text = parser->query->text;
+    struct lexer lexer = {text.data, text.data + text.size};
+    void *grammar = grammar_Alloc(allocate);
+    while (!parser->error) {
+        struct token token = lexer_next(&lexer);
+        if (token.kind == LEXER_MISTAKE || token.kind == LEXER_PLACEHOLDER) {
+            parser_fail_at_token(parser, token);
             break;
         }
+        if (token.kind == TOKEN_BETWEEN && is_range_list(lexer)) token.kind = TOKEN_BETWEEN_RANGES;
         // The end has no place of its own in the grammar, but one in messages.
-        grammar_(grammar, token.kind, token, &parser);
+        grammar_(grammar, token.kind, token, parser);
         if (token.kind == LEXER_END) break;
     }
     grammar_Free(grammar, free);
+    return parser->error;
+}
 
-    if (parser.error) return parser.error;
+static struct error *check_size(size_t size)
+{
+    if (size <= QUERY_TEXT_SIZE_MAX) return NULL;
+    return error_set_u64(
+        error_new(ERROR_GENERIC, "Query is too long: %zu bytes", size),
+        "limit",
+        QUERY_TEXT_SIZE_MAX);
+}
+
+struct error *query_parse(
+    struct arena *arena,
+    struct slice text,
+    const struct node *placeholders,
+    struct query **ret_query)
+{
+    TRY(check_size(text.size));
+    struct query *query = ARENA_NEW(arena, struct query, 1);
+    TRY(placeholders_fill(arena, arena_copy(arena, text), placeholders, &query->text));
+    TRY(check_size(query->text.size));
+    struct parser parser = {.arena = arena, .query = query};
+    TRY(parse(&parser));
     *ret_query = query;
     return NULL;
+}
+
+struct slice query_text(const struct query *query)
+{
+    return query->text;
 }
 
 const struct slice *query_tables(const struct query *query, size_t *ret_count)

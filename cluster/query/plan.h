@@ -15,13 +15,17 @@ enum aggregate_kind {
     AGGREGATE_MAX,
     AGGREGATE_COUNT, // Without an argument it counts rows, otherwise what is not null.
     AGGREGATE_AVG,
-    AGGREGATE_FIRST, // The first that is not null.
+    AGGREGATE_FIRST,       // The first that is not null.
+    AGGREGATE_ARGMIN,      // The argument where `by` is least, the first of several such;
+    AGGREGATE_ARGMAX,      // where it is greatest. Rows where it is null do not count.
+    AGGREGATE_CARDINALITY, // How many different values there are; see cardinality.h.
 };
 
 struct plan_aggregate {
     enum aggregate_kind kind;
     enum value_type type;              // Of the result.
     const struct expression *argument; // NULL for count(*).
+    const struct expression *by;       // Of ARGMIN and ARGMAX; otherwise NULL.
 };
 
 struct plan_order {
@@ -71,6 +75,7 @@ struct query_plan {
     struct plan_aggregate *aggregates;
     uint32_t aggregate_count;
     const struct expression *having;
+    enum totals_mode totals;
 
     const struct expression **select;
     struct slice *names;

@@ -6,18 +6,10 @@
 // a sink. Text, plan and execution each belong to one thread at a time; a plan is never changed
 // once it is made.
 //
-// Offered: `* | expressions [as alias]` (`*` stands for the columns of the first table), `from
-// [//path]` (also in `backticks`), `join` and `left join` with `using` or `on`, `where`, `group by`
-// with sum min max count avg first, `having`, `order by … asc/desc`, `offset`, `limit`; `select` in
-// front is optional. Expressions: see functions.c for functions and grammar.y for operators. Types
-// are int64, uint64, double, boolean, string, any and are not mixed; an integer literal takes the
-// type of what it meets. Integers wrap around. Null is equal to itself and less than everything, so
-// comparisons are never null; other operators give null for null. An alias is seen everywhere and
-// wins over a column of the same name. Names of columns are case-sensitive, keywords and functions
-// are not. What is not offered is refused by name.
+// The language is described in docs/query.md: what is offered, what differs from YTsaurus, and how
+// the engine works. What is not offered is refused by name.
 //
-// Source: YTsaurus docs "Query language". Different here: `order by` does not need `limit`; shifts
-// by 64 and more, or by a negative count, are defined (nothing of the number is left).
+// Source: YTsaurus docs "Query language".
 #pragma once
 
 #include "base/arena.h"
@@ -34,14 +26,25 @@
 #define QUERY_NODE_COUNT_MAX   200000 // Of all expressions, aliases expanded.
 #define QUERY_RANGE_COUNT_MAX  100000 // More are not derived; wider ranges are then read.
 
+// Whether there is a row for all groups together: of those that pass `having`, or of all.
+enum totals_mode { TOTALS_NONE, TOTALS_BEFORE_HAVING, TOTALS_AFTER_HAVING };
+
 struct query;
 struct query_plan;
 struct query_execution;
 
-// Parses a query; the text is copied. Errors have code 1 and attribute `offset` (in bytes), or
+// Parses a query; the text is copied. `placeholders` is a map of values for each {name} in the
+// query, scalars or lists of them; NULL if there are none. Errors have code 1 and attribute
+// `offset` (in bytes, of the text with its placeholders filled in), or
 // ERROR_QUERY_EXPRESSION_DEPTH_LIMIT_EXCEEDED. Everything lives in `arena`.
 MUST_USE struct error *query_parse(
-    struct arena *arena, struct slice text, struct query **ret_query);
+    struct arena *arena,
+    struct slice text,
+    const struct node *placeholders,
+    struct query **ret_query);
+
+// The query's text with its placeholders filled in. Borrowed from the query.
+struct slice query_text(const struct query *query);
 
 // The paths of the tables, as written in the query: first that of `from`, then those of `join`s.
 // The same path may occur more than once. Borrowed from the query.

@@ -467,7 +467,9 @@ static struct interval_set derive(
     case EXPRESSION_SHIFT_RIGHT_UINT64:
     case EXPRESSION_LIKE:
     case EXPRESSION_IF:
-    case EXPRESSION_IF_NULL: return everything(deriver);
+    case EXPRESSION_CASE:
+    case EXPRESSION_COALESCE:
+    case EXPRESSION_TRANSFORM: return everything(deriver);
     }
     return everything(deriver);
 }

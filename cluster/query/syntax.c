@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
+#include <strings.h>
 
 enum { SHOWN_SIZE_MAX = 200, NUMBER_TEXT_SIZE_MAX = 400 };
 
@@ -251,6 +252,11 @@ struct syntax *syntax_null(struct parser *parser, struct token token)
     return new_literal(parser, token, value_null(0));
 }
 
+struct syntax *syntax_infinity(struct parser *parser, struct token token)
+{
+    return new_literal(parser, token, value_double(0, INFINITY));
+}
+
 struct syntax *syntax_star(struct parser *parser, struct token token)
 {
     return new_leaf(parser, SYNTAX_STAR, token);
@@ -315,6 +321,15 @@ struct syntax *syntax_binary(
 {
     struct syntax *syntax = new_syntax(parser, SYNTAX_BINARY, left->begin, right->end);
     syntax->operation = (uint8_t)operation;
+    add_item(parser, syntax, left);
+    add_item(parser, syntax, right);
+    return syntax;
+}
+
+struct syntax *syntax_concatenate(struct parser *parser, struct syntax *left, struct syntax *right)
+{
+    struct syntax *syntax = new_syntax(parser, SYNTAX_CALL, left->begin, right->end);
+    syntax->name = SLICE_OF("concat");
     add_item(parser, syntax, left);
     add_item(parser, syntax, right);
     return syntax;
@@ -390,6 +405,52 @@ struct syntax *syntax_between(
     return syntax;
 }
 
+struct syntax *syntax_between_ranges(
+    struct parser *parser,
+    struct syntax *operand,
+    bool is_negated,
+    struct syntax_list ranges,
+    struct token end)
+{
+    uint32_t end_offset = offset_of(parser, end) + (uint32_t)end.text.size;
+    struct syntax *syntax = new_syntax(parser, SYNTAX_BETWEEN, operand->begin, end_offset);
+    syntax->is_negated = is_negated;
+    add_item(parser, syntax, operand);
+    for (uint32_t i = 0; i < ranges.count; i++) {
+        const struct syntax *range = ranges.items[i];
+        if (range->kind != SYNTAX_AND || range->count != 2) {
+            fail(
+                parser,
+                range->begin,
+                error_new(
+                    ERROR_GENERIC,
+                    "BETWEEN takes ranges like \"1 AND 2\", and \"%.*s\" is none",
+                    SLICE(syntax_text(parser->query, range))));
+            return syntax;
+        }
+        add_item(parser, syntax, range->items[0]);
+        add_item(parser, syntax, range->items[1]);
+    }
+    return syntax;
+}
+
+struct syntax *syntax_case(
+    struct parser *parser,
+    struct token begin,
+    struct syntax *operand,
+    struct syntax_list parts,
+    struct syntax *otherwise,
+    struct token end)
+{
+    uint32_t end_offset = offset_of(parser, end) + (uint32_t)end.text.size;
+    struct syntax *syntax = new_syntax(parser, SYNTAX_CASE, offset_of(parser, begin), end_offset);
+    syntax->has_operand = operand != NULL;
+    if (operand) add_item(parser, syntax, operand);
+    for (uint32_t i = 0; i < parts.count; i++) add_item(parser, syntax, parts.items[i]);
+    if (otherwise) add_item(parser, syntax, otherwise);
+    return syntax;
+}
+
 struct syntax *syntax_like(
     struct parser *parser,
     struct syntax *text,
@@ -440,6 +501,12 @@ struct syntax_list syntax_list_add(
     }
     list.items[list.count++] = item;
     return list;
+}
+
+void syntax_set_totals(struct parser *parser, enum totals_mode mode, struct token with)
+{
+    if (parser->query->totals != TOTALS_NONE) parser_fail_at_token(parser, with);
+    parser->query->totals = mode;
 }
 
 struct syntax_table *syntax_table_add(struct parser *parser, struct token path, struct token alias)
@@ -493,6 +560,12 @@ void syntax_set_limit(struct parser *parser, struct token clause, struct token n
     parser->query->limit = parse_integer(parser, number, number.text.size);
 }
 
+bool syntax_is_name(const struct syntax *call, const char *name)
+{
+    return strlen(name) == call->name.size &&
+           strncasecmp(name, call->name.data, call->name.size) == 0;
+}
+
 struct slice syntax_text(const struct query *query, const struct syntax *syntax)
 {
     assert(syntax->begin <= syntax->end && syntax->end <= query->text.size);
@@ -539,10 +612,10 @@ static void print_double(double number, struct buffer *buffer)
         }
     }
     buffer_append_text(buffer, text);
-    if (!strpbrk(text, ".en")) buffer_append_text(buffer, ".0");
+    if (!strpbrk(text, ".ein")) buffer_append_text(buffer, ".0");
 }
 
-static void print_literal(const struct value *literal, struct buffer *buffer)
+void syntax_print_value(const struct value *literal, struct buffer *buffer)
 {
     switch ((enum value_type)literal->type) {
     case VALUE_NULL: buffer_append_text(buffer, "null"); break;
@@ -590,7 +663,8 @@ static bool is_primary(const struct syntax *syntax)
     case SYNTAX_REFERENCE:
     case SYNTAX_STAR:
     case SYNTAX_CALL:
-    case SYNTAX_TUPLE: return true;
+    case SYNTAX_TUPLE:
+    case SYNTAX_CASE: return true;
     case SYNTAX_ALIAS: return true; // It is printed as its name.
     case SYNTAX_UNARY:
     case SYNTAX_BINARY:
@@ -630,11 +704,39 @@ static void print_list(const struct syntax *syntax, struct buffer *buffer)
     buffer_append_byte(buffer, ')');
 }
 
+static void print_between(const struct syntax *syntax, struct buffer *buffer)
+{
+    bool is_list = syntax->count > 3;
+    print_operand(syntax->items[0], buffer);
+    buffer_print(buffer, "%s BETWEEN %s", syntax->is_negated ? " NOT" : "", is_list ? "(" : "");
+    for (uint32_t i = 1; i < syntax->count; i++) {
+        if (i > 1) buffer_append_text(buffer, i % 2 == 0 ? " AND " : ", ");
+        print_operand(syntax->items[i], buffer);
+    }
+    if (is_list) buffer_append_byte(buffer, ')');
+}
+
+static void print_case(const struct syntax *syntax, struct buffer *buffer)
+{
+    buffer_append_text(buffer, "CASE");
+    for (uint32_t i = 0; i < syntax->count; i++) {
+        uint32_t part = i - syntax->has_operand;
+        bool is_operand = i == 0 && syntax->has_operand;
+        bool is_last = i + 1 == syntax->count;
+        if (!is_operand) {
+            buffer_append_text(buffer, part % 2 == 1 ? " THEN" : is_last ? " ELSE" : " WHEN");
+        }
+        buffer_append_byte(buffer, ' ');
+        print_operand(syntax->items[i], buffer);
+    }
+    buffer_append_text(buffer, " END");
+}
+
 void syntax_print(const struct syntax *syntax, struct buffer *buffer)
 {
     const char *negation = syntax->is_negated ? " NOT" : "";
     switch ((enum syntax_kind)syntax->kind) {
-    case SYNTAX_LITERAL: print_literal(&syntax->literal, buffer); break;
+    case SYNTAX_LITERAL: syntax_print_value(&syntax->literal, buffer); break;
     case SYNTAX_REFERENCE:
         if (syntax->table.size > 0) {
             print_name(syntax->table, buffer);
@@ -664,13 +766,7 @@ void syntax_print(const struct syntax *syntax, struct buffer *buffer)
         buffer_print(buffer, "%s IN ", negation);
         print_list(syntax->items[1], buffer);
         break;
-    case SYNTAX_BETWEEN:
-        print_operand(syntax->items[0], buffer);
-        buffer_print(buffer, "%s BETWEEN ", negation);
-        print_operand(syntax->items[1], buffer);
-        buffer_append_text(buffer, " AND ");
-        print_operand(syntax->items[2], buffer);
-        break;
+    case SYNTAX_BETWEEN: print_between(syntax, buffer); break;
     case SYNTAX_LIKE:
         print_operand(syntax->items[0], buffer);
         buffer_print(buffer, "%s %s ", negation, syntax->ignores_case ? "ILIKE" : "LIKE");
@@ -681,5 +777,6 @@ void syntax_print(const struct syntax *syntax, struct buffer *buffer)
         buffer_print(buffer, " IS%s NULL", negation);
         break;
     case SYNTAX_ALIAS: print_name(syntax->name, buffer); break;
+    case SYNTAX_CASE: print_case(syntax, buffer); break;
     }
 }

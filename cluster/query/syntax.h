@@ -20,10 +20,11 @@ enum syntax_kind {
     SYNTAX_CALL,      // `name` and the arguments as items.
     SYNTAX_TUPLE,     // Two items or more.
     SYNTAX_IN,        // The operand, then what it may be equal to.
-    SYNTAX_BETWEEN,   // The operand, the lower and the upper bound.
+    SYNTAX_BETWEEN,   // The operand, then lower and upper bounds by turns.
     SYNTAX_LIKE,      // The text, the pattern, and the escape symbol if there is one.
     SYNTAX_IS_NULL,   // One item.
     SYNTAX_ALIAS,     // One item and its `name`.
+    SYNTAX_CASE, // The operand if there is one, pairs of WHEN and THEN, and ELSE if there is one.
 };
 
 enum syntax_operator {
@@ -54,6 +55,7 @@ struct syntax {
     uint8_t operation;    // enum syntax_operator, of UNARY and BINARY.
     bool is_negated;      // NOT IN, NOT BETWEEN, NOT LIKE, IS NOT NULL.
     bool ignores_case;    // ILIKE.
+    bool has_operand;     // CASE.
     bool is_out_of_range; // An integer literal that only a minus in front of it would make right.
     uint16_t depth;       // 1 for a leaf.
     uint32_t begin;       // The text it stands for: [begin, end), in bytes.
@@ -101,6 +103,7 @@ struct query {
     struct syntax_list select;
     struct syntax *where; // NULL if there is none; so is `having`.
     struct syntax_list group;
+    enum totals_mode totals;
     struct syntax *having;
     struct syntax_order *order;
     uint32_t order_count;
@@ -110,6 +113,9 @@ struct query {
     uint64_t limit;
     struct syntax_list aliases; // Every ALIAS of the query.
 };
+
+// Whether a call is of a function; names of functions are not case-sensitive.
+bool syntax_is_name(const struct syntax *call, const char *name);
 
 // What the parser knows while it is fed tokens.
 struct parser {
@@ -137,6 +143,7 @@ struct syntax *syntax_double(struct parser *parser, struct token token);
 struct syntax *syntax_string(struct parser *parser, struct token token);
 struct syntax *syntax_boolean(struct parser *parser, struct token token, bool boolean);
 struct syntax *syntax_null(struct parser *parser, struct token token);
+struct syntax *syntax_infinity(struct parser *parser, struct token token);
 struct syntax *syntax_star(struct parser *parser, struct token token);
 
 // A token that names something: an identifier, or quoted in brackets or backticks.
@@ -149,6 +156,10 @@ struct syntax *syntax_unary(
 struct syntax *syntax_binary(
     struct parser *parser,
     enum syntax_operator operation,
+    struct syntax *left,
+    struct syntax *right);
+struct syntax *syntax_concatenate( // A call of concat.
+    struct parser *parser,
     struct syntax *left,
     struct syntax *right);
 struct syntax *syntax_logical(
@@ -171,6 +182,22 @@ struct syntax *syntax_between(
     bool is_negated,
     struct syntax *lower,
     struct syntax *upper);
+// `x BETWEEN (1 AND 2, 3 AND 4)`: each of the ranges has been read as a conjunction of two bounds.
+struct syntax *syntax_between_ranges(
+    struct parser *parser,
+    struct syntax *operand,
+    bool is_negated,
+    struct syntax_list ranges,
+    struct token end);
+
+// `operand` and `otherwise` may be NULL.
+struct syntax *syntax_case(
+    struct parser *parser,
+    struct token begin,
+    struct syntax *operand,
+    struct syntax_list parts,
+    struct syntax *otherwise,
+    struct token end);
 struct syntax *syntax_like(
     struct parser *parser,
     struct syntax *text,
@@ -186,6 +213,7 @@ struct syntax_list syntax_list_add(
     struct parser *parser, struct syntax_list list, struct syntax *item);
 
 // Clauses.
+void syntax_set_totals(struct parser *parser, enum totals_mode mode, struct token with);
 struct syntax_table *syntax_table_add(struct parser *parser, struct token path, struct token alias);
 void syntax_order_add(struct parser *parser, struct syntax *expression, bool is_descending);
 void syntax_set_offset(struct parser *parser, struct token clause, struct token number);
@@ -193,6 +221,9 @@ void syntax_set_limit(struct parser *parser, struct token clause, struct token n
 
 // The text of a part of the query, as it was written, cut short where it is long; for messages.
 struct slice syntax_text(const struct query *query, const struct syntax *syntax);
+
+// A value as it is written in a query; those of type any, and NaN, cannot be.
+void syntax_print_value(const struct value *value, struct buffer *buffer);
 
 // The text of an expression in a standard form; it names columns of the output without alias.
 void syntax_print(const struct syntax *syntax, struct buffer *buffer);

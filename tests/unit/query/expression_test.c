@@ -184,7 +184,7 @@ Test(query_expression, compares_tuples_item_by_item)
         fail(&world, "(i, u) in (7, 5)"),
         "Tuples of different size in expression \"(i, u) in (7, 5)\": 2 and 1");
     assert_text(fail(&world, "(i, u)"), "Misuse of tuple \"(i, u)\": tuples can only be compared");
-    assert_text(fail(&world, "i in (k)"), "IN takes a list of constants, and \"k\" is none");
+    assert_text(fail(&world, "i in (k)"), "A list takes constants, and \"k\" is none");
 }
 
 Test(query_expression, matches_patterns)
@@ -246,7 +246,6 @@ Test(query_expression, has_functions_of_strings_and_numbers)
     assert_text(value(&world, "is_finite(d / 0)"), "false");
     assert_text(value(&world, "timestamp_floor_day(90000)"), "86400");
     assert_text(value(&world, "timestamp_floor_week(0)"), "-259200");
-    assert_text(fail(&world, "farm_hash(i)"), "Undefined function \"farm_hash\"");
     assert_text(
         fail(&world, "length()"),
         "Wrong number of arguments to function \"length\": expected 1, got 0");

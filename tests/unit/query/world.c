@@ -207,7 +207,7 @@ static struct world_table *find_table(struct world *world, struct slice path)
 struct error *world_bind(struct world *world, struct slice text, struct query_plan **ret_plan)
 {
     struct query *query;
-    TRY(query_parse(&world->arena, text, &query));
+    TRY(query_parse(&world->arena, text, world->placeholders, &query));
     size_t count;
     const struct slice *paths = query_tables(query, &count);
     const struct schema *schemas[QUERY_TABLE_COUNT_MAX];

@@ -27,6 +27,7 @@ struct world {
     struct world_table tables[WORLD_TABLE_COUNT_MAX];
     uint32_t table_count;
     struct query_limits limits;
+    const struct node *placeholders;    // Of the next queries; NULL for none.
     uint64_t row_budget;                // Of a step.
     struct query_statistics statistics; // Of the last query.
     uint64_t step_count;                // It took.
