@@ -28,15 +28,14 @@ static void add_text(struct line *line, const char *text)
     for (; *text; text++) add_byte(line, *text);
 }
 
-static void add_time(struct line *line, uint64_t wall_us)
+char *log_print_time(uint64_t wall_us, char *text)
 {
     time_t seconds = (time_t)(wall_us / 1000000);
     struct tm utc;
-    char text[64];
     gmtime_r(&seconds, &utc);
-    size_t size = strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text + size, sizeof text - size, ".%06" PRIu64 "Z", wall_us % 1000000);
-    add_text(line, text);
+    size_t size = strftime(text, LOG_TIME_MAX, "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + size, LOG_TIME_MAX - size, ".%06" PRIu64 "Z", wall_us % 1000000);
+    return text;
 }
 
 static bool is_plain(struct slice text)
@@ -105,7 +104,7 @@ void log_write(
     if (level < log->level) return;
     struct line line;
     line.size = 0;
-    add_time(&line, log->wall_us());
+    add_text(&line, log_print_time(log->wall_us(), (char[LOG_TIME_MAX]){0}));
     add_byte(&line, ' ');
     add_text(&line, log_level_name(level));
     add_byte(&line, ' ');

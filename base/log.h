@@ -72,6 +72,11 @@ void log_write(
 #define log_warning(log, ...) LOG_WRITE((log), LOG_LEVEL_WARNING, __VA_ARGS__)
 #define log_error(log, ...)   LOG_WRITE((log), LOG_LEVEL_ERROR, __VA_ARGS__)
 
+#define LOG_TIME_MAX 40
+
+// Prints a time since 1970 as lines begin with it into LOG_TIME_MAX bytes, and returns them.
+char *log_print_time(uint64_t wall_us, char *text);
+
 // "debug", "info", "warning", "error".
 const char *log_level_name(enum log_level level);
 

@@ -129,12 +129,12 @@ class Retable:
         port_file = self.folder.path / f"{name}.port"
         port_file.unlink(missing_ok=True)
         command = [self.build / program, "--cluster-name", name, "--data-dir", self.folder.path / name]
-        command += ["--grpc-address", f"127.0.0.1:{port}", "--port-file", port_file]
+        command += ["--grpc-address", f"127.0.0.1:{port}", "--http-address", "127.0.0.1:0", "--port-file", port_file]
         for peer in peers:
             command += ["--peer", f"{peer}={self.addresses[peer]}"]
         self.folder.start(name, command + self.flags)
         wait_for(lambda: port_file.read_text().strip(), f"{name} does not start, see {self.folder.path}/{name}.log")
-        self.addresses[name] = f"127.0.0.1:{int(port_file.read_text())}"
+        self.addresses[name] = f"127.0.0.1:{int(port_file.read_text().split()[0])}"
 
     def cli(self, cluster, *arguments):
         """Runs a command of the CLI and returns what it printed."""

@@ -3,6 +3,7 @@
 #include "cluster/client_face.h"
 #include "cluster/forwards.h"
 #include "cluster/health_face.h"
+#include "cluster/http_face.h"
 #include "cluster/links.h"
 #include "cluster/readers.h"
 #include "cluster/reads.h"
@@ -42,6 +43,7 @@ struct daemon {
     struct loop loop;
     struct client_face *client_face;
     struct health_face *health_face;
+    struct http_face *http_face; // NULL if there is none.
     struct links *links;
     struct readers *readers;
     struct rpc_method *methods; // stb array.
@@ -282,6 +284,7 @@ static void run_turn(struct daemon *daemon, uint64_t until_us)
     rpc_poll(loop->rpc, until_us);
     loop_tick(loop);
     readers_collect(daemon->readers);
+    if (daemon->http_face) http_face_collect(daemon->http_face);
     check_disk(daemon);
     settle(daemon);
     for (int i = 0; i < SYNC_COUNT_MAX && machine_needs_sync(loop->machine); i++) {
@@ -354,10 +357,25 @@ static void set_own_address(struct daemon *daemon, int port)
     }
 }
 
+static struct error *listen_http(struct daemon *daemon, int *ret_port)
+{
+    const struct config *config = &daemon->config;
+    if (!config->http_address) return NULL;
+    struct http_face_options options = {
+        .loop = &daemon->loop,
+        .address = config->http_address,
+        .cluster_name = config->cluster_name,
+        .version = RETABLE_VERSION,
+        .cell_tag = config->cell_tag,
+    };
+    return http_face_open(&options, &daemon->http_face, ret_port);
+}
+
 static struct error *listen_at(struct daemon *daemon)
 {
     const struct config *config = &daemon->config;
     int port = 0;
+    int http_port = 0;
     client_face_methods(daemon->client_face, &daemon->methods);
     health_face_methods(daemon->health_face, &daemon->methods);
     links_methods(daemon->links, &daemon->methods);
@@ -368,6 +386,7 @@ static struct error *listen_at(struct daemon *daemon)
         arr_count(daemon->methods),
         &port));
     set_own_address(daemon, port);
+    TRY(listen_http(daemon, &http_port));
     log_info(
         &daemon->log,
         "Listening",
@@ -375,10 +394,12 @@ static struct error *listen_at(struct daemon *daemon)
         LOG_TEXT("cluster", config->cluster_name),
         LOG_TEXT("address", config->grpc_address),
         LOG_U64("port", (uint64_t)port),
+        LOG_TEXT("http_address", config->http_address ? config->http_address : "off"),
+        LOG_U64("http_port", (uint64_t)http_port),
         LOG_TEXT("data_dir", config->data_dir));
     if (!config->port_file) return NULL;
     struct arena arena CLEANUP(arena_releasep) = {0};
-    return write_file(config->port_file, arena_print(&arena, "%d\n", port));
+    return write_file(config->port_file, arena_print(&arena, "%d\n%d\n", port, http_port));
 }
 
 static struct error *start(struct daemon *daemon)
@@ -420,6 +441,7 @@ static void stop(struct daemon *daemon)
     loop->is_stopping = true;
     health_face_stop(daemon->health_face);
     rpc_stop_listening(loop->rpc);
+    if (daemon->http_face) http_face_stop(daemon->http_face);
     uint64_t end_us = clock_now_us() + STOP_GRACE_US;
     while (loop->request_count > 0 && clock_now_us() < end_us)
         run_turn(daemon, MIN(wake_at_us(daemon), end_us));
@@ -433,6 +455,7 @@ static void daemon_release(struct daemon *daemon)
     end_signal_thread(daemon);
     // First who may be called by others, last what they call.
     if (daemon->readers) readers_free(daemon->readers);
+    http_face_close(daemon->http_face);
     rpc_free(daemon->loop.rpc);
     links_free(daemon->links);
     client_face_free(daemon->client_face);

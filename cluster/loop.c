@@ -19,7 +19,7 @@ static bool takes_room(const struct request *request)
     case REQUEST_MODIFY: return true;
     case REQUEST_COMMAND: {
         const struct command *command = command_find(request->command);
-        bool writes_rows = command && command->is_volatile && command->is_heavy;
+        bool writes_rows = command && command->is_volatile && command->input == COMMAND_TABULAR;
         return writes_rows || slice_equal(request->command, SLICE_OF("commit_transaction")) ||
                slice_equal(request->command, SLICE_OF("create"));
     }

@@ -617,6 +617,7 @@ struct error *request_write_output(struct request *request, struct buffer *outpu
         struct node *node = command_result(request);
         return node ? format_write_node(format, node, output) : NULL;
     }
+    CLEANUP(arena_releasep) struct arena scratch = {0};
     size_t begin = 0;
     size_t block_count = arr_count(request->block_ends);
     for (size_t i = 0; i < MAX(block_count, (size_t)1); i++) {
@@ -624,7 +625,7 @@ struct error *request_write_output(struct request *request, struct buffer *outpu
         struct arena arena CLEANUP(arena_releasep) = {0};
         struct rowset rowset;
         TRY(rowset_decode(&arena, slice_from(request->output.data + begin, end - begin), &rowset));
-        TRY(format_write_rows(format, &rowset, output));
+        TRY(format_write_rows(&scratch, format, &rowset, output));
         begin = end;
     }
     return NULL;

@@ -13,6 +13,7 @@ import session
 META, FIRST, SECOND = "meta-cluster", "first-replica-cluster", "second-replica-cluster"
 NAMES = [META, FIRST, SECOND]
 PORTS = {META: 9101, FIRST: 9102, SECOND: 9103}
+HTTP_PORTS = {META: 9181, FIRST: 9182, SECOND: 9183}
 PROGRAMS = {META: "coordinator/retable-coordinator", FIRST: "replica_node/retable-node", SECOND: "replica_node/retable-node"}
 MARK = "made-by-quickstart"  # A file: only a folder that has it is ever emptied.
 START_TIMEOUT_S = 30
@@ -21,6 +22,19 @@ STOP_TIMEOUT_S = 20
 
 def fail(text):
     sys.exit("quickstart: " + text)
+
+
+def find_port(usual):
+    """The usual port, or if it is not free any that is."""
+    for port in (usual, 0):
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return listener.getsockname()[1]
+    fail("there is no free port")
 
 
 class Cluster:
@@ -33,6 +47,7 @@ class Cluster:
         self.pid_path = os.path.join(home, name + ".pid")
         self.port_path = os.path.join(home, name + ".port")
         self.port = PORTS[name]
+        self.http_port = HTTP_PORTS[name]
 
     def pid(self):
         """Of the process, or None if it does not run. A pid file may be stale, and its number somebody else's."""
@@ -48,24 +63,19 @@ class Cluster:
     def address(self):
         return "127.0.0.1:%d" % self.port
 
-    def find_port(self):
-        """Takes the usual port, or if it is not free any that is."""
-        for port in (self.port, 0):
-            with socket.socket() as listener:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    listener.bind(("127.0.0.1", port))
-                except OSError:
-                    continue
-                self.port = listener.getsockname()[1]
-                return
-        fail("there is no free port")
+    def http_address(self):
+        return "127.0.0.1:%d" % self.http_port
+
+    def find_ports(self):
+        self.port = find_port(self.port)
+        self.http_port = find_port(self.http_port)
 
     def write_config(self, peers):
         with open(self.config_path, "w") as file:
             file.write("# Made by deploy/quickstart; read when the daemon starts.\n")
             file.write("cluster_name: %s\ndata_dir: %s\n" % (self.name, self.data))
-            file.write("grpc_address: %s\nport_file: %s\n" % (self.address(), self.port_path))
+            file.write("grpc_address: %s\nhttp_address: %s\n" % (self.address(), self.http_address()))
+            file.write("port_file: %s\n" % self.port_path)
             if peers:
                 file.write("peers:\n")
             for peer in peers:
@@ -73,7 +83,7 @@ class Cluster:
 
     def read_port(self):
         with open(self.port_path) as file:
-            self.port = int(file.read())
+            self.port, self.http_port = [int(line) for line in file]
 
     def start(self):
         if os.path.exists(self.port_path):
@@ -208,7 +218,7 @@ def run_all(home, build, clusters):
         cluster.stop()
     make_home(home)
     for cluster in clusters:
-        cluster.find_port()
+        cluster.find_ports()
     for cluster in clusters:
         cluster.write_config(clusters[1:] if cluster.name == META else [])
     print("Starting " + ", ".join("%s at %s" % (cluster.name, cluster.address()) for cluster in clusters), flush=True)

@@ -91,6 +91,18 @@ static bool set_grpc_address(struct config *config, struct slice text)
     return true;
 }
 
+static bool set_http_address(struct config *config, struct slice text)
+{
+    bool is_off = slice_equal_text(text, "off");
+    if (!is_off && !is_address(text)) return false;
+    if (is_off) {
+        free(TAKE(config->http_address));
+    } else {
+        set_text(&config->http_address, text);
+    }
+    return true;
+}
+
 static bool set_port_file(struct config *config, struct slice text)
 {
     if (text.size == 0) return false;
@@ -156,7 +168,11 @@ static const struct key KEYS[] = {
      "an address like 127.0.0.1:9100",
      "Where to listen; port 0 takes any free one [127.0.0.1:9100]",
      set_grpc_address},
-    {"port_file", "a path", "Where to write the port taken", set_port_file},
+    {"http_address",
+     "an address like 127.0.0.1:9180, or off",
+     "Where to serve HTTP; off for nowhere [127.0.0.1:9180]",
+     set_http_address},
+    {"port_file", "a path", "Where to write the ports taken: gRPC's, then HTTP's", set_port_file},
     {"cell_tag", "a number from 1 to 65534", "A part of object ids [from the name]", set_cell_tag},
     {"memory_limit",
      "a size like 512M, at least 64M",
@@ -494,6 +510,7 @@ struct error *config_load(int argc, char **argv, struct config *ret_config)
         .wants_version = has_argument(argc, argv, "--version"),
     };
     set_text(&config.grpc_address, SLICE_OF("127.0.0.1:9100"));
+    set_text(&config.http_address, SLICE_OF("127.0.0.1:9180"));
     struct error *error = NULL;
     if (!config.wants_help && !config.wants_version) error = load(argc, argv, &config);
     if (error) {
@@ -514,6 +531,7 @@ void config_release(struct config *config)
     free(config->cluster_name);
     free(config->data_dir);
     free(config->grpc_address);
+    free(config->http_address);
     free(config->port_file);
 }
 

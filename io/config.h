@@ -3,13 +3,16 @@
 //     cluster_name: primary               required; how other clusters call this one
 //     data_dir: /var/lib/retable          required; made if it is absent
 //     grpc_address: 127.0.0.1:9100        port 0 takes any free one
+//     http_address: 127.0.0.1:9180        where official clients, metrics and the status page are
+//                                         served; "off" for nowhere
 //     peers: {replica: "10.0.0.2:9100"}   addresses of other clusters, set under //sys/clusters
 //     cell_tag: 4242                      1 to 65534; by default made from the name
 //     memory_limit: 512M                  what the store may use; 64M at least
 //     log_level: info                     debug, info, warning or error
 //     commit_timeout_ms: 30000            the deadline of a commit whose client names none
 //     sync_wait_ms: 2000                  how long a request waits for a sync replica to catch up
-//     port_file: /run/retable/port        where to write the port taken
+//     port_file: /run/retable/port        where to write the ports taken: gRPC's, then HTTP's (0 if
+//                                         it is off), a line each
 //
 // Each is also a flag, `--data-dir DIR`; `--peer NAME=ADDRESS` may be repeated. The file is read
 // strictly: what is not known, given twice or of another type is an error that names the place.
@@ -31,6 +34,7 @@ struct config {
     char *cluster_name;
     char *data_dir;
     char *grpc_address;
+    char *http_address;        // NULL for none.
     char *port_file;           // NULL for none.
     struct config_peer *peers; // stb array.
     uint16_t cell_tag;

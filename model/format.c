@@ -1,5 +1,8 @@
 #include "model/format.h"
 
+#include "model/dsv.h"
+#include "model/row_reader.h"
+
 #include <assert.h>
 #include <inttypes.h>
 
@@ -77,11 +80,36 @@ struct error *format_parse(const struct node *node, struct format *ret_format)
     } else if (slice_equal_text(node->string, "json")) {
         format.kind = FORMAT_JSON;
         TRY(parse_json(node->attributes, &format));
+    } else if (slice_equal_text(node->string, "dsv")) {
+        TRY(dsv_parse_format(node->attributes, false, &format));
+    } else if (slice_equal_text(node->string, "schemaful_dsv")) {
+        TRY(dsv_parse_format(node->attributes, true, &format));
     } else {
         return unknown("Format", node->string);
     }
     *ret_format = format;
     return NULL;
+}
+
+const char *format_mime_type(const struct format *format)
+{
+    switch (format->kind) {
+    case FORMAT_JSON: return "application/json";
+    case FORMAT_DSV:
+    case FORMAT_SCHEMAFUL_DSV: return "text/tab-separated-values";
+    case FORMAT_YSON: break;
+    }
+    switch (format->yson) {
+    case YSON_TEXT: return "application/x-yt-yson-text";
+    case YSON_PRETTY: return "application/x-yt-yson-pretty";
+    case YSON_BINARY: break;
+    }
+    return "application/x-yt-yson-binary";
+}
+
+static struct error *for_rows_only(void)
+{
+    return error_new(ERROR_GENERIC, "Format \"dsv\" is for rows: take \"yson\" or \"json\"");
 }
 
 struct error *format_read_node(
@@ -90,6 +118,8 @@ struct error *format_read_node(
     switch (format->kind) {
     case FORMAT_YSON: return yson_parse(arena, input, ret_node);
     case FORMAT_JSON: return json_parse(arena, input, &format->json, ret_node);
+    case FORMAT_DSV:
+    case FORMAT_SCHEMAFUL_DSV: return for_rows_only();
     }
     return NULL;
 }
@@ -103,114 +133,37 @@ struct error *format_write_node(
         TRY(json_print(node, &format->json, buffer));
         if (format->json.is_pretty) buffer_append_byte(buffer, '\n');
         break;
+    case FORMAT_DSV:
+    case FORMAT_SCHEMAFUL_DSV: return for_rows_only();
     }
     return buffer_check(buffer, "Output");
 }
 
-struct row_reader {
-    struct arena *arena;
-    struct rowset rowset;
-    struct node *columns; // From name to column, in the arena.
-    uint32_t name_capacity;
-    uint32_t row_capacity;
-};
-
-// Makes room in an array of the arena: returns it or a greater copy.
-static void *reserve(
-    struct arena *arena, void *items, size_t size, uint32_t count, uint32_t *capacity)
+static struct error *cut_short(void)
 {
-    if (count < *capacity) return items;
-    *capacity = MAX(*capacity * 2, (uint32_t)16);
-    void *copy = arena_alloc(arena, size * *capacity);
-    return count > 0 ? memcpy(copy, items, size * count) : copy;
+    return error_new(ERROR_GENERIC, "The row may go on");
 }
 
-static struct error *limit_exceeded(const char *what, uint64_t limit)
-{
-    return error_set_u64(error_new(ERROR_GENERIC, "Too many %s", what), "limit", limit);
-}
-
-// Finds the column of a name, or adds one. Rows mostly have the same names in the same order, so
-// the name at the same place is tried first.
-static struct error *find_column(
-    struct row_reader *reader, struct slice name, uint32_t place, uint16_t *ret_column)
-{
-    struct rowset *rowset = &reader->rowset;
-    if (place < rowset->name_count && slice_equal(rowset->names[place], name)) {
-        *ret_column = (uint16_t)place;
-        return NULL;
-    }
-    const struct node *column = node_find(reader->columns, name);
-    if (column) {
-        *ret_column = (uint16_t)column->int64;
-        return NULL;
-    }
-    if (rowset->name_count == ROWSET_NAME_COUNT_MAX) {
-        return limit_exceeded("columns", ROWSET_NAME_COUNT_MAX);
-    }
-    rowset->names = reserve(
-        reader->arena, rowset->names, sizeof name, rowset->name_count, &reader->name_capacity);
-    name = arena_copy(reader->arena, name);
-    rowset->names[rowset->name_count] = name;
-    node_add_entry(
-        reader->arena, reader->columns, name, node_int64(reader->arena, rowset->name_count));
-    *ret_column = rowset->name_count++;
-    return NULL;
-}
-
-static struct value node_to_value(struct arena *arena, const struct node *node, uint16_t column)
-{
-    bool has_attributes = node->attributes && node->attributes->count > 0;
-    switch (has_attributes ? NODE_MAP : node->type) {
-    case NODE_ENTITY: return value_null(column);
-    case NODE_STRING: return value_string(column, arena_copy(arena, node->string));
-    case NODE_INT64: return value_int64(column, node->int64);
-    case NODE_UINT64: return value_uint64(column, node->uint64);
-    case NODE_DOUBLE: return value_double(column, node->real);
-    case NODE_BOOLEAN: return value_boolean(column, node->boolean);
-    case NODE_LIST:
-    case NODE_MAP: break;
-    }
-    struct buffer buffer = {0};
-    yson_print(node, YSON_BINARY, &buffer);
-    struct value value = value_string(column, arena_copy(arena, buffer_slice(&buffer)));
-    value.type = VALUE_ANY;
-    buffer_release(&buffer);
-    return value;
-}
-
-static struct error *add_row(struct row_reader *reader, const struct node *node)
-{
-    struct rowset *rowset = &reader->rowset;
-    if (node->type != NODE_MAP) {
-        return error_new(
-            ERROR_GENERIC, "Row: expected \"map\", actual \"%s\"", node_type_name(node->type));
-    }
-    if (rowset->row_count == ROWSET_ROW_COUNT_MAX) {
-        return limit_exceeded("rows", ROWSET_ROW_COUNT_MAX);
-    }
-    if (node->count > ROWSET_VALUE_COUNT_MAX) {
-        return limit_exceeded("values in a row", ROWSET_VALUE_COUNT_MAX);
-    }
-    struct value *values = ARENA_NEW(reader->arena, struct value, node->count);
-    for (uint32_t i = 0; i < node->count; i++) {
-        uint16_t column = 0;
-        TRY(find_column(reader, node->entries[i].key, i, &column));
-        values[i] = node_to_value(reader->arena, node->entries[i].value, column);
-    }
-    rowset->rows = reserve(
-        reader->arena, rowset->rows, sizeof(struct row), rowset->row_count, &reader->row_capacity);
-    rowset->rows[rowset->row_count++] =
-        (struct row){.kind = ROW_WRITE, .value_count = node->count, .values = values};
-    return NULL;
-}
-
-static struct error *read_item(
-    struct arena *arena, const struct format *format, struct slice *input, struct node **ret_node)
+struct error *format_read_item(
+    struct arena *arena,
+    const struct format *format,
+    struct slice *input,
+    bool is_end,
+    struct node **ret_node)
 {
     switch (format->kind) {
-    case FORMAT_YSON: return yson_parse_item(arena, input, ret_node);
+    case FORMAT_YSON: {
+        struct slice rest = *input;
+        TRY(yson_parse_item(arena, &rest, ret_node));
+        // A row whose separator has not come yet: one more row without it is an error.
+        bool is_open = *ret_node && rest.size == 0 && input->data[input->size - 1] != ';';
+        if (is_open && !is_end) return cut_short();
+        *input = rest;
+        return NULL;
+    }
     case FORMAT_JSON: return json_parse_item(arena, input, &format->json, ret_node);
+    case FORMAT_DSV:
+    case FORMAT_SCHEMAFUL_DSV: return dsv_parse_item(arena, format, input, is_end, ret_node);
     }
     return NULL;
 }
@@ -218,22 +171,13 @@ static struct error *read_item(
 struct error *format_read_rows(
     struct arena *arena, const struct format *format, struct slice input, struct rowset *ret_rowset)
 {
-    struct row_reader reader = {.arena = arena, .columns = node_map(arena)};
-    // Nodes of one row at a time: they take many times the memory of values.
-    CLEANUP(arena_releasep) struct arena scratch = {0};
-    for (;;) {
-        struct node *node = NULL;
-        arena_reset(&scratch);
-        struct error *error = read_item(&scratch, format, &input, &node);
-        if (!error && !node) break;
-        if (!error) error = add_row(&reader, node);
-        if (error) {
-            uint32_t row_index = reader.rowset.row_count;
-            return error_wrap(error, ERROR_GENERIC, "Error parsing row %" PRIu32, row_index);
-        }
-    }
-    *ret_rowset = reader.rowset;
-    return NULL;
+    struct row_reader *reader = row_reader_new(format, BUFFER_SIZE_MAX);
+    CLEANUP(buffer_releasep) struct buffer rows = {0};
+    struct error *error = row_reader_feed(reader, input);
+    if (!error) error = row_reader_finish(reader, &rows);
+    row_reader_free(reader);
+    if (error) return error;
+    return rowset_decode(arena, arena_copy(arena, buffer_slice(&rows)), ret_rowset);
 }
 
 static struct error *value_to_node(
@@ -279,14 +223,22 @@ static struct error *row_to_node(
 }
 
 struct error *format_write_rows(
-    const struct format *format, const struct rowset *rowset, struct buffer *buffer)
+    struct arena *scratch,
+    const struct format *format,
+    const struct rowset *rowset,
+    struct buffer *buffer)
 {
-    CLEANUP(arena_releasep) struct arena scratch = {0};
+    bool is_dsv = format->kind == FORMAT_DSV || format->kind == FORMAT_SCHEMAFUL_DSV;
     bool skip_null_values = format->kind == FORMAT_JSON && format->skip_null_values;
     for (uint32_t i = 0; i < rowset->row_count && !buffer->is_overflowed; i++) {
         struct node *node = NULL;
-        arena_reset(&scratch);
-        TRY(row_to_node(&scratch, rowset, &rowset->rows[i], skip_null_values, &node));
+        arena_reset(scratch);
+        if (is_dsv) {
+            if (rowset->rows[i].kind == ROW_MISSING) continue;
+            TRY(dsv_print_row(format, rowset, &rowset->rows[i], buffer));
+            continue;
+        }
+        TRY(row_to_node(scratch, rowset, &rowset->rows[i], skip_null_values, &node));
         switch (format->kind) {
         case FORMAT_YSON:
             yson_print(node, format->yson, buffer);
@@ -296,6 +248,8 @@ struct error *format_write_rows(
             TRY(json_print(node, &format->json, buffer));
             buffer_append_byte(buffer, '\n');
             break;
+        case FORMAT_DSV:
+        case FORMAT_SCHEMAFUL_DSV: break; // Done above.
         }
     }
     return buffer_check(buffer, "Output");

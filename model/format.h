@@ -1,4 +1,4 @@
-// The formats in which commands take and give data: yson and json.
+// The formats in which commands take and give data: yson, json, and for rows dsv and schemaful_dsv.
 //
 // A format is a string with attributes, as parameters have it: <format=text>yson, json.
 // Structured data is one node; tabular data is a sequence of rows, each a map from column to value.
@@ -11,15 +11,23 @@
 #include "model/yson.h"
 
 struct format {
-    enum { FORMAT_YSON, FORMAT_JSON } kind;
+    enum { FORMAT_YSON, FORMAT_JSON, FORMAT_DSV, FORMAT_SCHEMAFUL_DSV } kind;
     enum yson_format yson; // `yson` without attribute `format` is binary.
     struct json_options json;
     bool skip_null_values; // JSON: rows are written without their nulls.
+    struct {
+        const struct node *columns; // SCHEMAFUL_DSV: a list of strings. Borrowed from the node.
+        bool has_sentinel;          // Stands for a null.
+        struct slice sentinel;
+    } dsv;
 };
 
 // Reads a format from its node (a string with attributes). Unknown names are refused, unknown
 // attributes ignored.
 MUST_USE struct error *format_parse(const struct node *node, struct format *ret_format);
+
+// The MIME type of what is written in a format.
+const char *format_mime_type(const struct format *format);
 
 // Reads a node from `input`, written in `format`.
 MUST_USE struct error *format_read_node(
@@ -33,14 +41,28 @@ MUST_USE struct error *format_write_node(
 // becomes a name of the rowset; values: entity null, string, int64, uint64, double, boolean as they
 // are, lists, maps and values with attributes as any (binary YSON). Row kinds are all ROW_WRITE.
 // Errors name the row's number, from 0. `$tablet_index` and `$row_index` are ordinary names here.
-// The limits are those of rowset.h. Everything is copied into `arena`.
+// The limits are those of rowset.h. Everything is copied into `arena`. The fields of DSV are
+// strings.
 MUST_USE struct error *format_read_rows(
     struct arena *arena,
     const struct format *format,
     struct slice input,
     struct rowset *ret_rowset);
 
+// Takes one row off `input`, as a node; NULL at its end. Unless `is_end`, more may come: then a row
+// that is not complete, or may not be, is an error too, and `input` stays as it is.
+MUST_USE struct error *format_read_item(
+    struct arena *arena,
+    const struct format *format,
+    struct slice *input,
+    bool is_end,
+    struct node **ret_node);
+
 // Writes the rows of a rowset. YSON: each row is followed by ";" and, in text and pretty, a
-// newline. JSON: each on a line of its own. Rows of kind ROW_MISSING are written as entity / null.
+// newline. JSON: each on a line of its own. Rows of kind ROW_MISSING are written as entity / null;
+// DSV leaves them out. `scratch` is used for what a row needs on the way, and reset.
 MUST_USE struct error *format_write_rows(
-    const struct format *format, const struct rowset *rowset, struct buffer *buffer);
+    struct arena *scratch,
+    const struct format *format,
+    const struct rowset *rowset,
+    struct buffer *buffer);

@@ -125,15 +125,30 @@ class Suite:
             os.remove(report_path)
         code = self.run(name, command + [word for suite in suites for word in ("--suite", suite)], environment)
         passed = failed = 0
+        skipped = []
         if os.path.exists(report_path):
             for case in xml.etree.ElementTree.parse(report_path).iter("testcase"):
                 if case.find("failure") is not None or case.find("error") is not None:
                     failed += 1
                 elif case.find("skipped") is None:
                     passed += 1
+                else:
+                    skipped.append(case.get("name"))
         if failed == 0 and (code != 0 or passed == 0):
             failed = 1
         self.report(passed, failed)
+        self.report_skipped(skipped, os.path.join(build, "meson-logs", log_base + ".txt"))
+
+    def report_skipped(self, names, log_path):
+        """Says which tests were skipped and why; they count neither as passed nor as failed."""
+        reasons = []
+        if names and os.path.exists(log_path):
+            with open(log_path, errors="replace") as log:
+                reasons = re.findall(r"^(skipped: .*)$", log.read(), re.MULTILINE)
+        for name in names:
+            print("    %s was skipped" % name)
+        for reason in sorted(set(reasons)):
+            print("    " + reason, flush=True)
 
     # ---------------------------------------------------------------- all of it
 

@@ -35,9 +35,11 @@ ARROWS = {
 # The machine is a core too, though it lies beside the daemon's files.
 CORE_FILES = ["cluster/machine.c", "cluster/reads.c"] + MACHINE
 # What no core includes: it does no I/O and knows neither threads nor time.
-OUTSIDE = r"time\.h|pthread\.h|unistd\.h|fcntl\.h|stdatomic\.h|sys/.*|grpc.*|rocksdb.*|yaml\.h|systemd.*|protobuf-c.*"
+OUTSIDE = (
+    r"time\.h|pthread\.h|unistd\.h|fcntl\.h|stdatomic\.h|sys/.*|grpc.*|rocksdb.*|yaml\.h|systemd.*|protobuf-c.*|microhttpd\.h"
+)
 # Libraries that only io knows; bench measures their own limits.
-FOREIGN = r"grpc/.*|rocksdb/.*|yaml\.h"
+FOREIGN = r"grpc/.*|rocksdb/.*|yaml\.h|microhttpd\.h|brotli/.*|lz4\.h|snappy-c\.h|zlib\.h|zstd\.h"
 
 
 def sources(root):

@@ -1,5 +1,7 @@
 #include "cluster/commands/commands.h"
 
+enum { COMMAND_TIMEOUT_MS_MAX = 1 << 30 };
+
 #define NONE  COMMAND_NULL
 #define NODE  COMMAND_STRUCTURED
 #define TABLE COMMAND_TABULAR
@@ -83,10 +85,22 @@ static struct error *prepare_command(struct request *request, const struct comma
     return node_get_guid(request->parameters, "mutation_id", &request->mutation_id);
 }
 
+// How long the client waits, in ms. For transactions it is their own timeout.
+static struct error *read_deadline(const struct machine *machine, struct request *request)
+{
+    uint64_t timeout_ms = 0;
+    if (slice_equal_text(request->command, "start_transaction")) return NULL;
+    TRY(node_get_uint64(request->parameters, "timeout", &timeout_ms));
+    if (timeout_ms == 0 || timeout_ms > COMMAND_TIMEOUT_MS_MAX) return NULL;
+    request->deadline_us = MIN(request->deadline_us, machine->cell.now_us + timeout_ms * 1000);
+    return NULL;
+}
+
 void command_execute(struct machine *machine, struct request *request)
 {
     const struct command *command = NULL;
     struct error *error = prepare_command(request, &command);
+    if (!error) error = read_deadline(machine, request);
     if (error) {
         cell_fail(&machine->cell, request, error);
         return;

@@ -3,17 +3,21 @@
 #include "cluster/commands/commands.h"
 
 #include "cluster/reads.h"
-#include "model/rowset.h"
+#include "model/row_reader.h"
 
 struct error *command_read_rows(struct request *request, struct slice *ret_rows)
 {
-    struct rowset rowset;
-    TRY(format_read_rows(&request->arena, &request->input_format, request->input, &rowset));
+    if (request->is_input_rowset) {
+        *ret_rows = request->input;
+        return NULL;
+    }
+    struct row_reader *reader = row_reader_new(&request->input_format, TRANSACTION_SIZE_MAX);
     CLEANUP(buffer_releasep) struct buffer rows = {0};
-    rowset_encode(&rowset, &rows);
-    TRY(buffer_check(&rows, "Input rows"));
-    *ret_rows = arena_copy(&request->arena, buffer_slice(&rows));
-    return NULL;
+    struct error *error = row_reader_feed(reader, request->input);
+    if (!error) error = row_reader_finish(reader, &rows);
+    row_reader_free(reader);
+    if (!error) *ret_rows = arena_copy(&request->arena, buffer_slice(&rows));
+    return error;
 }
 
 static struct error *read_modification(struct request *request, bool is_delete)

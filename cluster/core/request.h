@@ -77,6 +77,7 @@ struct request {
     uint8_t api_version; // Which shape of results is wanted: 4, or 3 (0 is 3); see command_result.
     struct slice host;   // The HTTP address by which the client found us; empty if another way.
     struct slice input;
+    bool is_input_rowset; // `input` has been read already, and is a rowset.
     struct format input_format;
     struct format output_format;
 

@@ -59,6 +59,7 @@ class Daemon:
         self.log_path = self.folder + ".log"
         self.process = None
         self.address = None
+        self.http_address = None
 
     def launch(self):
         """Starts the process and does not wait until it serves; returns the path that then appears."""
@@ -67,10 +68,11 @@ class Daemon:
             os.remove(port_path)
         # After the first start it keeps its port, since other clusters know it.
         address = self.address or "127.0.0.1:0"
+        http_address = self.http_address or "127.0.0.1:0"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 [self.binary, "--cluster-name", self.name, "--data-dir", self.folder]
-                + ["--grpc-address", address, "--port-file", port_path]
+                + ["--grpc-address", address, "--http-address", http_address, "--port-file", port_path]
                 + self.args,
                 stderr=log,
             )
@@ -82,7 +84,7 @@ class Daemon:
         if not os.path.exists(port_path):
             raise AssertionError("%s did not start:\n%s" % (self.name, self.log()))
         with open(port_path) as file:
-            self.address = "127.0.0.1:" + file.read().strip()
+            self.address, self.http_address = ["127.0.0.1:" + line.strip() for line in file]
         return self
 
     def stop(self, number=signal.SIGTERM):

@@ -1,8 +1,13 @@
-"""The session of deploy/session.txt, word for word, on three daemons."""
+"""The session of deploy/session.txt, word for word, on three daemons: with our command line, over gRPC, and with the
+official one, over HTTP.
+
+    session_test.py [official]
+"""
 
 import os
 import sys
 
+import clients
 import retable
 
 DEPLOY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy")
@@ -12,30 +17,35 @@ import session  # noqa: E402
 META = "cluster-name"
 
 
-def test(world):
-    first = world.node("first-replica-cluster")
-    second = world.node("second-replica-cluster")
-    meta = world.coordinator(
-        META, "--peer", "first-replica-cluster=" + first.address, "--peer", "second-replica-cluster=" + second.address
-    )
-
-    # As on a user's machine: `yt` is found in a folder, and clusters by their names.
+def our_environment(world, daemons):
+    """As on a user's machine: `yt` is found in a folder, and clusters by their names."""
     os.symlink(os.environ["RETABLE"], os.path.join(world.folder, "yt"))
-    clusters = os.path.join(world.folder, "clusters")
-    with open(clusters, "w") as file:
-        for daemon in meta, first, second:
+    names = os.path.join(world.folder, "clusters")
+    with open(names, "w") as file:
+        for daemon in daemons:
             file.write("%s %s\n" % (daemon.name, daemon.address))
-    environment = dict(os.environ, PATH=world.folder + ":" + os.environ["PATH"], RETABLE_CLUSTERS=clusters)
+    return dict(os.environ, PATH=world.folder + ":" + os.environ["PATH"], RETABLE_CLUSTERS=names)
 
-    values = {"meta": META}
-    session.play(os.path.join(DEPLOY, "session.txt"), values, environment, lambda step, command: print("$ " + command))
 
-    # Two rows were inserted and one deleted; what was trimmed had been replicated.
-    assert values["rows"] == "3", values
-    assert int(values["trimmed"]) <= 3, values
-    assert len({values[name] for name in ("table", "first", "second", "first_table", "second_table", "tablet")}) == 6
+def test(is_official):
+    programs = clients.python() if is_official else None
+    with retable.World() as world:
+        first = world.node("first-replica-cluster")
+        second = world.node("second-replica-cluster")
+        meta = world.coordinator(
+            META, "--peer", "first-replica-cluster=" + first.address, "--peer", "second-replica-cluster=" + second.address
+        )
+        daemons = [meta, first, second]
+        environment = clients.environment(daemons, programs) if is_official else our_environment(world, daemons)
+
+        values = {"meta": META}
+        session.play(os.path.join(DEPLOY, "session.txt"), values, environment, lambda step, command: print("$ " + command))
+
+        # Two rows were inserted and one deleted; what was trimmed had been replicated.
+        assert values["rows"] == "3", values
+        assert int(values["trimmed"]) <= 3, values
+        assert len({values[name] for name in ("table", "first", "second", "first_table", "second_table", "tablet")}) == 6
 
 
 if __name__ == "__main__":
-    with retable.World() as world:
-        test(world)
+    clients.run_test(lambda: test("official" in sys.argv[1:]))

@@ -87,7 +87,7 @@ Test(config, refuses_what_is_wrong_in_a_file)
     assert_refused(
         "cluster_name: a\ndata_dirs: b\n",
         "2: unknown key \"data_dirs\"; allowed are cluster_name, data_dir, grpc_address, "
-        "port_file, "
+        "http_address, port_file, "
         "cell_tag, memory_limit, log_level, commit_timeout_ms, sync_wait_ms, peers");
     assert_refused("data_dir: a\ndata_dir: b\n", "2: key \"data_dir\" was given in line 1 already");
     assert_refused(

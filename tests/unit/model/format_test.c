@@ -49,7 +49,7 @@ Test(format, is_a_string_with_attributes)
 
 Test(format, is_refused_by_name)
 {
-    assert_refused("dsv", "Format \"dsv\" is not supported");
+    assert_refused("yamr", "Format \"yamr\" is not supported");
     assert_refused("<format=fast>yson", "YSON format \"fast\" is not supported");
     assert_refused("<attributes_mode=some>json", "Attributes mode \"some\" is not supported");
     assert_refused("5", "Format: expected \"string\", actual \"int64\"");
@@ -68,7 +68,8 @@ static void assert_rows_written(
 {
     CLEANUP(buffer_releasep) struct buffer buffer = {0};
     struct format format = parse(format_text);
-    assert_ok(format_write_rows(&format, rowset, &buffer));
+    CLEANUP(arena_releasep) struct arena scratch = {0};
+    assert_ok(format_write_rows(&scratch, &format, rowset, &buffer));
     buffer_append_byte(&buffer, 0);
     assert_text(buffer.data, expected);
 }
@@ -177,7 +178,9 @@ Test(format, does_not_write_an_any_that_is_not_yson)
     value.type = VALUE_ANY;
     struct row row = {.kind = ROW_WRITE, .value_count = 1, .values = &value};
     struct rowset rowset = {.names = &name, .name_count = 1, .rows = &row, .row_count = 1};
-    CLEANUP(error_freep) struct error *error = format_write_rows(&format, &rowset, &buffer);
+    CLEANUP(arena_releasep) struct arena scratch = {0};
+    CLEANUP(error_freep)
+    struct error *error = format_write_rows(&scratch, &format, &rowset, &buffer);
     assert_text(error_message(error), "Value of column \"v\" is not YSON");
 }
 
@@ -219,7 +222,8 @@ Test(format, reads_back_the_rows_it_writes)
         struct rowset rowset = {.names = names, .name_count = 3, .rows = rows, .row_count = 5};
         struct rowset again;
         struct format format = parse(FORMATS[rng_below(&rng, 4)]);
-        assert_ok(format_write_rows(&format, &rowset, &buffer));
+        CLEANUP(arena_releasep) struct arena scratch = {0};
+        assert_ok(format_write_rows(&scratch, &format, &rowset, &buffer));
         assert_ok(format_read_rows(&arena, &format, buffer_slice(&buffer), &again));
         cr_assert(eq(u32, again.row_count, 5));
         for (uint32_t i = 0; i < 5; i++) {

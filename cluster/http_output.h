@@ -1,0 +1,36 @@
+// The answer to a command as the body of an HTTP response: formatted and compressed piece by piece,
+// so that rows take no more memory than a piece of their text.
+#pragma once
+
+#include "cluster/core/request.h"
+#include "io/compression.h"
+#include "model/rowset.h"
+
+struct http_output {
+    struct request *request; // Answered without an error. Borrowed.
+    struct encoder *encoder; // NULL for identity. Owned.
+    struct buffer ready;     // To be sent.
+    size_t sent_size;        // Of it.
+    bool is_complete;        // Everything is in `ready`.
+    // Rows: where in the request's output we are.
+    size_t block;
+    size_t block_begin;
+    bool is_block_open;
+    struct rowset_reader reader;
+    struct value *values;
+    struct arena scratch; // Of one row.
+};
+
+// `accepted` is the value of Accept-Encoding. Makes the first piece; `*ret_encoding` is the
+// Content-Encoding then, or NULL.
+MUST_USE struct error *http_output_begin(
+    struct http_output *output,
+    struct request *request,
+    struct slice accepted,
+    const char **ret_encoding);
+
+// Moves up to `size_max` bytes to `to`; 0 at the end.
+MUST_USE struct error *http_output_read(
+    struct http_output *output, char *to, size_t size_max, size_t *ret_size);
+
+void http_output_release(struct http_output *output);
