@@ -27,6 +27,7 @@ struct guid {
     X(TABLET, tablet, 702)                                     \
     X(TABLE_REPLICA, table_replica, 709)                       \
     X(TABLE_COLLOCATION, table_collocation, 1302)              \
+    X(LINK, link, 417)                                         \
     X(DOCUMENT, document, 421)                                 \
     X(STRING_NODE, string_node, 300)                           \
     X(INT64_NODE, int64_node, 301)                             \

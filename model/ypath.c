@@ -164,13 +164,14 @@ static struct error *parse_steps(struct parser *parser, struct ypath *path)
     struct names attribute = {0};
     while (peek(parser) != -1) {
         if (names.count > 0 || !guid_is_null(path->root)) {
-            skip_char(parser, '&'); // Do not follow the link: there are none.
+            if (skip_char(parser, '&')) path->keeps_link = true;
             if (peek(parser) == -1) break;
         }
         int c = peek(parser);
         if (c == '[' || c == '{') return fail(parser, "row and column selectors are not supported");
         if (!skip_char(parser, '/')) return fail(parser, "\"/\" is expected");
         if (!skip_char(parser, '@')) {
+            path->keeps_link = false; // It was about a name before the last.
             TRY(add_name(parser, &names));
             continue;
         }

@@ -2,7 +2,7 @@
 //
 // A path is a root (`/` for the tree, `#id` for an object), node names, and after `/@` a path
 // inside attributes. Names may hold any byte, with \\ \/ \@ \& \* \[ \{ and \xHH escaped. The mark
-// `&` after a name (do not follow the link) is skipped; selectors of rows and columns are refused.
+// `&` after the last name means a link itself; selectors of rows and columns are refused.
 // Source: YTsaurus docs "YPath".
 #pragma once
 
@@ -21,6 +21,7 @@ struct ypath {
     struct guid root;    // Null for paths from the tree's root.
     struct slice *names; // Of nodes below the root, unescaped.
     uint16_t name_count;
+    bool keeps_link;         // `&`: if this is a link, it itself is meant, not what it leads to.
     bool has_attribute;      // Whether there is `/@`.
     struct slice *attribute; // Names below it; `/@` alone means all attributes.
     uint16_t attribute_count;

@@ -69,6 +69,21 @@ static struct node *get_creation_time(const struct subject *s)
     return node_text(s->arena, arena_print(s->arena, "%s.%06uZ", date, micros));
 }
 
+static struct node *get_target_path(const struct subject *s)
+{
+    if (s->object->type != OBJECT_LINK) return NULL;
+    return node_string(s->arena, buffer_slice(&s->object->value));
+}
+
+static struct node *get_broken(const struct subject *s)
+{
+    if (s->object->type != OBJECT_LINK) return NULL;
+    struct ypath path = {.root = s->object->id};
+    uint16_t name_count = 0;
+    bool is_broken = tree_walk(&s->machine->cell.tree, &path, &name_count) == NULL;
+    return node_boolean(s->arena, is_broken);
+}
+
 // -------------------------------------------------------------------------------------------------
 // Tablets
 
@@ -446,6 +461,8 @@ static const struct attribute ATTRIBUTES[] = {
     {"parent_id", false, get_parent_id},
     {"creation_time", false, get_creation_time},
     {"count", false, get_count},
+    {"target_path", false, get_target_path},
+    {"broken", false, get_broken},
     {"dynamic", false, get_dynamic},
     {"schema", false, get_schema},
     {"sorted", false, get_sorted},

@@ -35,6 +35,9 @@ const struct command COMMANDS[] = {
     {"get_table_pivot_keys", NONE, NODE, false, false, command_get_table_pivot_keys},
     {"get_tablet_infos", NONE, NODE, true, false, command_get_tablet_infos},
     {"get_tablet_errors", NONE, NODE, true, false, command_get_tablet_errors},
+    {"copy", NONE, NODE, true, false, command_copy},
+    {"move", NONE, NODE, true, false, command_move},
+    {"link", NONE, NODE, true, false, command_link},
     {"enable_table_replica", NONE, NONE, true, false, command_enable_table_replica},
     {"disable_table_replica", NONE, NONE, true, false, command_disable_table_replica},
     {"multiset_attributes", NODE, NONE, true, false, command_multiset_attributes},
@@ -114,6 +117,9 @@ static const struct {
     const char *key;
 } RESULT_KEYS[] = {
     {"create", "node_id"}, // Or object_id.
+    {"copy", "node_id"},
+    {"move", "node_id"},
+    {"link", "node_id"},
     {"get", "value"},
     {"list", "value"},
     {"exists", "value"},
@@ -155,12 +161,17 @@ struct node *command_result(struct request *request)
     return map;
 }
 
-struct error *command_path(struct request *request, struct ypath *ret_path)
+struct error *command_named_path(struct request *request, const char *name, struct ypath *ret_path)
 {
     struct slice text = {0};
-    TRY(node_get_string(request->parameters, "path", &text));
-    if (text.size == 0) return error_new(ERROR_GENERIC, "Parameter \"path\" is missing");
+    TRY(node_get_string(request->parameters, name, &text));
+    if (text.size == 0) return error_new(ERROR_GENERIC, "Parameter \"%s\" is missing", name);
     return ypath_parse(&request->arena, text, ret_path);
+}
+
+struct error *command_path(struct request *request, struct ypath *ret_path)
+{
+    return command_named_path(request, "path", ret_path);
 }
 
 void command_answer(

@@ -40,6 +40,23 @@ void command_list(struct machine *machine, struct request *request);
 void command_remove(struct machine *machine, struct request *request);
 void command_multiset_attributes(struct machine *machine, struct request *request);
 
+// Walks to the parent of the path's last name; makes missing map nodes if asked to. `*ret_existing`
+// is the node itself if it is there, NULL if not.
+MUST_USE struct error *node_find_parent(
+    struct machine *machine,
+    const struct ypath *path,
+    bool is_recursive,
+    struct object **ret_parent,
+    struct object **ret_existing);
+// Removes an object with all that belongs to it; nothing if anything of it cannot be removed now.
+MUST_USE struct error *object_drop(
+    struct machine *machine, struct object *object, bool is_recursive);
+
+// -- copy.c
+void command_copy(struct machine *machine, struct request *request);
+void command_move(struct machine *machine, struct request *request);
+void command_link(struct machine *machine, struct request *request);
+
 // -- create.c: makes tables and replicas; `attributes` is a map. `*ret_object` is the new object.
 MUST_USE struct error *create_table(
     struct machine *machine,
@@ -176,8 +193,10 @@ void command_execute_batch(struct machine *machine, struct request *batch);
 // The answers to the parts of a batch, all of which are answered: a list, in the batch's arena.
 struct node *batch_result(struct request *batch);
 
-// Parses the parameter `path`; fails if it is absent.
+// Parses the parameter `path`, or another one; fails if it is absent.
 MUST_USE struct error *command_path(struct request *request, struct ypath *ret_path);
+MUST_USE struct error *command_named_path(
+    struct request *request, const char *name, struct ypath *ret_path);
 
 // Reads the command's input as rows and encodes them as a rowset, in the request's arena.
 MUST_USE struct error *command_read_rows(struct request *request, struct slice *ret_rows);

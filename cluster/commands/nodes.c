@@ -14,9 +14,7 @@ static struct error *already_exists(const struct ypath *path)
     return error_new(ERROR_ALREADY_EXISTS, "Node %.*s already exists", SLICE(path->text));
 }
 
-// Walks to the parent of the path's last name; makes missing map nodes if asked to. `*ret_existing`
-// is the node itself if it is there.
-static struct error *find_parent(
+struct error *node_find_parent(
     struct machine *machine,
     const struct ypath *path,
     bool is_recursive,
@@ -140,6 +138,7 @@ static struct error *create_node(
     case OBJECT_DOUBLE_NODE:
     case OBJECT_BOOLEAN_NODE:
     case OBJECT_LIST_NODE: break;
+    case OBJECT_LINK: return error_new(ERROR_GENERIC, "A link is made by the command \"link\"");
     case OBJECT_TABLET_CELL:
     case OBJECT_TABLET:
     case OBJECT_TABLE_REPLICA:
@@ -160,9 +159,6 @@ static struct error *create_node(
     object_save(&cell->batch, object);
     return NULL;
 }
-
-static struct error *remove_object(
-    struct machine *machine, struct object *object, bool is_recursive, bool is_forced);
 
 static struct error *check_create(
     const struct machine *machine, const struct create_options *options)
@@ -193,12 +189,12 @@ static struct error *create_at_path(
     }
     TRY(check_create(machine, options)); // Before anything is made or removed.
     struct object *parent = NULL;
-    TRY(find_parent(machine, &path, options->is_recursive, &parent, ret_object));
+    TRY(node_find_parent(machine, &path, options->is_recursive, &parent, ret_object));
     if (*ret_object && (!options->force || !(*ret_object)->parent)) return already_exists(&path);
     struct slice name = path.name_count > 0 ? path.names[path.name_count - 1] : slice_from("", 0);
     if (*ret_object) {
         parent = (*ret_object)->parent;
-        TRY(remove_object(machine, *ret_object, true, false));
+        TRY(object_drop(machine, *ret_object, true));
     }
     return create_node(machine, options, parent, name, ret_object);
 }
@@ -256,7 +252,9 @@ static struct error *object_to_node(
         struct error *error = error_new(ERROR_GENERIC, "Too many nodes: get a smaller part");
         return error_set_u64(error, "node_count_max", GET_NODE_COUNT_MAX);
     }
-    if (object->type == OBJECT_MAP_NODE) {
+    if (object->type == OBJECT_LINK) {
+        node = node_entity(options->arena);
+    } else if (object->type == OBJECT_MAP_NODE) {
         node = node_map(options->arena);
         for (struct object *child = object->children; child; child = child->hh_name.next) {
             struct node *value = NULL;
@@ -508,7 +506,7 @@ static struct error *set_existing(
             ERROR_GENERIC, "Cannot replace a map node that has children without \"force\"");
     }
     TRY(check_removable(object)); // All of them or none.
-    while (object->children) TRY(remove_object(machine, object->children, true, false));
+    while (object->children) TRY(object_drop(machine, object->children, true));
     for (uint32_t i = 0; i < value->count; i++) {
         TRY(make_value(machine, object, value->entries[i].key, value->entries[i].value));
     }
@@ -559,7 +557,7 @@ static struct error *do_set(struct machine *machine, struct request *request)
     bool is_document = object && used == path.name_count && object->type == OBJECT_DOCUMENT;
     if (!is_document) TRY(check_value(value));
     struct object *parent = NULL;
-    TRY(find_parent(machine, &path, is_recursive, &parent, &object));
+    TRY(node_find_parent(machine, &path, is_recursive, &parent, &object));
     if (object) return set_existing(machine, object, value, is_forced);
     return make_value(machine, parent, path.names[path.name_count - 1], value);
 }
@@ -589,11 +587,9 @@ static void leave_parts(struct machine *machine, struct object *object)
     }
 }
 
-static struct error *remove_object(
-    struct machine *machine, struct object *object, bool is_recursive, bool is_forced)
+struct error *object_drop(struct machine *machine, struct object *object, bool is_recursive)
 {
     struct cell *cell = &machine->cell;
-    (void)is_forced;
     bool is_fixed = object == cell->tree.root || object->parent == cell->tree.root;
     if (is_fixed && object->type == OBJECT_MAP_NODE) {
         return error_new(ERROR_GENERIC, "This node belongs to the cluster and cannot be removed");
@@ -619,6 +615,7 @@ static struct error *do_remove(struct machine *machine, struct request *request)
 {
     struct ypath path;
     TRY(command_path(request, &path));
+    if (!path.has_attribute) path.keeps_link = true;
     bool is_recursive = true;
     bool is_forced = false;
     TRY(node_get_boolean(request->parameters, "recursive", &is_recursive));
@@ -636,7 +633,7 @@ static struct error *do_remove(struct machine *machine, struct request *request)
     }
     TRY(error);
     if (path.has_attribute) return attribute_remove(machine, &request->arena, object, &path);
-    return remove_object(machine, object, is_recursive, is_forced);
+    return object_drop(machine, object, is_recursive);
 }
 
 void command_remove(struct machine *machine, struct request *request)

@@ -208,8 +208,7 @@ static struct error *link_object(struct tree *tree, const struct loaded_link *li
     return NULL;
 }
 
-// Ordered tablets know their ends from their rows.
-static struct error *load_ordered_tablet(struct tree *tree, struct tablet *tablet)
+struct error *ordered_tablet_load(struct tree *tree, struct tablet *tablet)
 {
     struct layout_key key = layout_ordered_trimmed(tablet->number);
     CLEANUP(buffer_releasep) struct buffer value = {0};
@@ -250,7 +249,7 @@ static struct error *load_tables(struct tree *tree)
         TRY(table_settings_read(attributes, &table->settings));
         if (table->is_replicated || table_is_sorted(table)) continue;
         for (uint32_t i = 0; i < table->tablet_count; i++) {
-            TRY(load_ordered_tablet(tree, &table->tablets[i]));
+            TRY(ordered_tablet_load(tree, &table->tablets[i]));
         }
     }
     return NULL;
@@ -420,19 +419,50 @@ struct object *object_child(const struct object *object, struct slice name)
     return child;
 }
 
-struct object *tree_walk(
-    const struct tree *tree, const struct ypath *path, uint16_t *ret_name_count)
+static struct object *walk(
+    const struct tree *tree, const struct ypath *path, int depth, uint16_t *ret_name_count);
+
+// What a link leads to, NULL if that is not there.
+// NOLINTNEXTLINE(misc-no-recursion): LINK_DEPTH_MAX.
+static struct object *follow(const struct tree *tree, const struct object *link, int depth)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct ypath path;
+    if (depth == LINK_DEPTH_MAX) return NULL;
+    struct error *error = ypath_parse(&arena, buffer_slice(&link->value), &path);
+    error_free(error); // It was checked when the link was made.
+    if (error) return NULL;
+    uint16_t name_count = 0;
+    struct object *object = walk(tree, &path, depth + 1, &name_count);
+    return name_count == path.name_count ? object : NULL;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): LINK_DEPTH_MAX.
+static struct object *walk(
+    const struct tree *tree, const struct ypath *path, int depth, uint16_t *ret_name_count)
 {
     struct object *object = guid_is_null(path->root) ? tree->root : tree_find(tree, path->root);
     *ret_name_count = 0;
-    if (!object) return NULL;
-    for (uint16_t i = 0; i < path->name_count; i++) {
+    for (uint16_t i = 0; object; i++) {
+        bool is_last = i == path->name_count;
+        if (object->type == OBJECT_LINK && (!is_last || !path->keeps_link)) {
+            struct object *target = follow(tree, object, depth);
+            if (!target) return i == 0 ? NULL : object; // Its name does not count.
+            object = target;
+        }
+        *ret_name_count = i;
+        if (is_last) return object;
         struct object *child = object_child(object, path->names[i]);
-        if (!child) break;
+        if (!child) return object;
         object = child;
-        *ret_name_count = (uint16_t)(i + 1);
     }
-    return object;
+    return NULL;
+}
+
+struct object *tree_walk(
+    const struct tree *tree, const struct ypath *path, uint16_t *ret_name_count)
+{
+    return walk(tree, path, 0, ret_name_count);
 }
 
 struct error *tree_resolve(
@@ -453,6 +483,12 @@ struct error *tree_resolve(
                 "Node %.*s has no child with key \"%.*s\"",
                 SLICE(at),
                 SLICE(name));
+        } else if (object->type == OBJECT_LINK) {
+            inner = error_new(
+                ERROR_RESOLVE_ERROR,
+                "Link %.*s leads to %.*s, which does not exist",
+                SLICE(at),
+                SLICE(buffer_slice(&object->value)));
         } else {
             inner = error_new(
                 ERROR_RESOLVE_ERROR,
@@ -607,7 +643,7 @@ void table_set_schema(struct table *table, const struct schema *schema)
 {
     struct arena arena = {0};
     struct schema *copy = schema_copy(&arena, schema);
-    schema_assign_ids(copy, table->schema);
+    schema_assign_ids(copy, table->schema ? table->schema : schema);
     arena_release(&table->arena);
     table->arena = arena;
     table->schema = copy;
@@ -628,6 +664,15 @@ struct table *object_add_table(
     table_set_schema(table, schema);
     table_replace_tablets(tree, batch, table, 0, 0, tablet_count);
     return table;
+}
+
+void object_move(
+    struct store_batch *batch, struct object *object, struct object *parent, struct slice name)
+{
+    HASH_DELETE(hh_name, object->parent->children, object);
+    append(&object->name, name);
+    add_child(parent, object);
+    object_save(batch, object);
 }
 
 struct replica *object_add_replica(struct object *object, struct table *table)

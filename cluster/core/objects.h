@@ -19,6 +19,7 @@
 #define TABLET_COUNT_MAX        1024
 #define TABLE_REPLICA_COUNT_MAX 64
 #define OBJECT_NAME_SIZE_MAX    256
+#define LINK_DEPTH_MAX          16 // Links that lead to links.
 
 struct queue;   // coordinator/core/queue.h: the replication log of a tablet.
 struct session; // coordinator/core/sessions.h: the conversation with a replica.
@@ -30,7 +31,7 @@ struct object {
     struct object *parent; // Borrowed; NULL for the root and for what is not in the tree.
     struct buffer name;
     struct buffer attributes; // User attributes: a YSON map, or empty.
-    struct buffer value;      // Of scalar nodes and documents: binary YSON.
+    struct buffer value;      // Of scalar nodes and documents: binary YSON. Of links: the target.
     uint64_t created_wall_us;
     struct object *children; // Of map nodes, by name.
     struct table *table;     // Of tables. Owned.
@@ -125,8 +126,8 @@ struct object *tree_find(const struct tree *tree, struct guid id);           // 
 struct tablet *tree_find_tablet(const struct tree *tree, struct guid id);    // NULL if absent.
 struct object *object_child(const struct object *object, struct slice name); // NULL if absent.
 
-// Finds the object that a path leads to, attributes left aside: 500 `Error resolving path %v` with
-// an inner error that says where it ends.
+// Finds the object that a path leads to, over links, attributes left aside: 500 `Error resolving
+// path %v` with an inner error that says where it ends.
 MUST_USE struct error *tree_resolve(
     const struct tree *tree, const struct ypath *path, struct object **ret_object);
 
@@ -134,7 +135,8 @@ MUST_USE struct error *tree_resolve(
 MUST_USE struct error *tree_resolve_table(
     const struct tree *tree, struct arena *arena, struct slice path, struct table **ret_table);
 
-// How far a path can be followed: the last object on it and the number of names used up.
+// How far a path can be followed, over links: the last object on it and the number of names used
+// up. A link that leads nowhere is as far as one comes, and its name does not count.
 struct object *tree_walk(
     const struct tree *tree, const struct ypath *path, uint16_t *ret_name_count);
 
@@ -153,7 +155,7 @@ struct object *object_new(
     uint64_t wall_us);
 
 // Gives an object a table with `tablet_count` unmounted tablets (pivots empty). The schema is
-// copied.
+// copied, with the ids of its columns.
 struct table *object_add_table(
     struct tree *tree,
     struct store_batch *batch,
@@ -177,6 +179,13 @@ void table_set_schema(struct table *table, const struct schema *schema);
 
 // Gives an object a replica description and adds it to its table.
 struct replica *object_add_replica(struct object *object, struct table *table);
+
+// Gives an object in the tree another parent and name, which the caller has checked to be free.
+void object_move(
+    struct store_batch *batch, struct object *object, struct object *parent, struct slice name);
+
+// Loads what an ordered tablet knows from its stored rows.
+MUST_USE struct error *ordered_tablet_load(struct tree *tree, struct tablet *tablet);
 
 // Writes an object with its table or replica into the batch.
 void object_save(struct store_batch *batch, const struct object *object);
