@@ -652,9 +652,11 @@ void machine_receive(struct machine *machine, uint64_t link, struct message *mes
     case MESSAGE_RESOLVE:
     case MESSAGE_ROWS:
     case MESSAGE_DECIDE:
+    case MESSAGE_PING:
     case MESSAGE_BEAT: receiver_receive(&machine->receiver, link, message); break;
     case MESSAGE_HELLO:
     case MESSAGE_ACK:
+    case MESSAGE_PONG:
     case MESSAGE_NACK: coordinator_receive(&machine->coordinator, link, message); break;
     }
     message_free(message);

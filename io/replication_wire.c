@@ -286,6 +286,15 @@ static Retable__V1__Message *put_message(struct arena *arena, const struct messa
         made->kind_case = RETABLE__V1__MESSAGE__KIND_NACK;
         made->nack = put_nack(arena, message);
         break;
+    case MESSAGE_PING:
+        made->kind_case = RETABLE__V1__MESSAGE__KIND_PING;
+        made->ping = MAKE(arena, Retable__V1__Ping, RETABLE__V1__PING);
+        break;
+    case MESSAGE_PONG:
+        made->kind_case = RETABLE__V1__MESSAGE__KIND_PONG;
+        made->pong = MAKE(arena, Retable__V1__Pong, RETABLE__V1__PONG);
+        made->pong->cluster_flags = message->cluster_flags;
+        break;
     }
     return made;
 }
@@ -531,6 +540,11 @@ static struct error *get_message(const Retable__V1__Message *from, struct messag
     case RETABLE__V1__MESSAGE__KIND_NACK:
         message->kind = MESSAGE_NACK;
         return get_nack(from->nack, message);
+    case RETABLE__V1__MESSAGE__KIND_PING: message->kind = MESSAGE_PING; return NULL;
+    case RETABLE__V1__MESSAGE__KIND_PONG:
+        message->kind = MESSAGE_PONG;
+        message->cluster_flags = from->pong->cluster_flags;
+        return NULL;
     case RETABLE__V1__MESSAGE__KIND__NOT_SET:
     case _RETABLE__V1__MESSAGE__KIND__CASE_IS_INT_SIZE: break;
     }

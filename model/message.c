@@ -85,6 +85,8 @@ const char *message_kind_name(enum message_kind kind)
     case MESSAGE_BEAT: return "BEAT";
     case MESSAGE_ACK: return "ACK";
     case MESSAGE_NACK: return "NACK";
+    case MESSAGE_PING: return "PING";
+    case MESSAGE_PONG: return "PONG";
     }
     return "UNKNOWN";
 }

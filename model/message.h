@@ -20,6 +20,15 @@ enum message_kind {
     MESSAGE_BEAT,     // Coordinator: a closed timestamp while idle.
     MESSAGE_ACK,      // Replica: its durable positions.
     MESSAGE_NACK,     // Replica: ends the session, with an error.
+    MESSAGE_PING,     // Coordinator: are you there? About the cluster, of no session.
+    MESSAGE_PONG,     // Replica's cluster: yes, and whether it takes writes.
+};
+
+// What a cluster says of itself in PONG: reasons not to choose its replicas.
+enum cluster_flags {
+    CLUSTER_SAFE_MODE = 1,         // //sys/@config/enable_safe_mode
+    CLUSTER_READ_ONLY = 2,         // //sys/@hydra_read_only
+    CLUSTER_INCOMING_DISABLED = 4, // enable_incoming_replication of its tracker's replicator_hint
 };
 
 struct epoch {
@@ -77,6 +86,7 @@ struct message {
     struct guid replica_id;
     uint64_t session;
 
+    uint32_t cluster_flags;        // PONG.
     struct guid meta_cluster_id;   // OPEN.
     struct slice replica_path;     // OPEN.
     struct slice table_path;       // OPEN, for messages.

@@ -296,29 +296,6 @@ static struct node *get_memory_mode(const struct subject *s)
 // -------------------------------------------------------------------------------------------------
 // Replicas
 
-// How far behind the log's newest record the replica is, by the commit timestamp of the last record
-// it got (behaviour 4.5).
-static uint64_t tablet_lag_ms(
-    const struct subject *s, const struct replica *replica, uint32_t index)
-{
-    const struct queue *queue = replica->table->tablets[index].queue;
-    struct position progress = replica->session->tablets[index].progress;
-    if (queue->end.timestamp == 0 || progress.row_index >= queue->committed_end.row_index) return 0;
-    uint64_t now = timestamp_from_wall_us(s->machine->cell.wall_us);
-    uint64_t newest = MAX(queue->end.timestamp, now);
-    return timestamp_difference_ms(newest, progress.timestamp);
-}
-
-static uint64_t replica_lag_ms(const struct subject *s, const struct replica *replica)
-{
-    if (replica->mode == REPLICA_MODE_SYNC) return 0;
-    uint64_t lag_ms = 0;
-    for (uint32_t i = 0; i < replica->table->tablet_count; i++) {
-        lag_ms = MAX(lag_ms, tablet_lag_ms(s, replica, i));
-    }
-    return lag_ms;
-}
-
 static struct node *get_mode(const struct subject *s)
 {
     const struct replica *replica = s->object->replica;
@@ -376,7 +353,9 @@ static struct node *get_tracked(const struct subject *s)
 static struct node *get_lag(const struct subject *s)
 {
     const struct replica *replica = s->object->replica;
-    return replica ? node_int64(s->arena, (int64_t)replica_lag_ms(s, replica)) : NULL;
+    return replica
+               ? node_int64(s->arena, (int64_t)session_lag_ms(&s->machine->cell, replica->session))
+               : NULL;
 }
 
 static struct node *get_error_count(const struct subject *s)
@@ -396,8 +375,8 @@ static struct node *replica_tablet_node(
     set_int(arena, map, "flushed_row_count", total_rows(tablet));
     node_set_text(arena, map, "tablet_id", node_guid(arena, tablet->id));
     set_int(arena, map, "trimmed_row_count", trimmed_rows(tablet));
-    bool is_sync = replica->mode == REPLICA_MODE_SYNC;
-    set_int(arena, map, "replication_lag_time", is_sync ? 0 : tablet_lag_ms(s, replica, index));
+    uint64_t lag_ms = session_tablet_lag_ms(&s->machine->cell, replica->session, index);
+    set_int(arena, map, "replication_lag_time", lag_ms);
     node_set_text(
         arena,
         map,
@@ -453,7 +432,65 @@ static struct node *get_replicas(const struct subject *s)
 
 // -------------------------------------------------------------------------------------------------
 
+static struct node *get_config(const struct subject *s)
+{
+    return setting_get(s->machine, s->arena, s->object, SLICE_OF("config"));
+}
+
+static struct node *get_tracker_options(const struct subject *s)
+{
+    return setting_get(s->machine, s->arena, s->object, SLICE_OF("replicated_table_options"));
+}
+
+static struct node *get_collocation_id(const struct subject *s)
+{
+    return setting_get(s->machine, s->arena, s->object, SLICE_OF("replication_collocation_id"));
+}
+
+// Paths or ids of a collocation's tables, asked of it or of one of them.
+static struct node *list_collocated(const struct subject *s, bool is_by_path)
+{
+    const struct collocation *collocation =
+        s->object->table ? s->object->table->collocation : s->object->collocation;
+    if (!collocation) return NULL;
+    struct node *list = node_list(s->arena);
+    for (size_t i = 0; i < arr_count(collocation->tables); i++) {
+        const struct object *object = collocation->tables[i]->object;
+        struct node *item = is_by_path ? node_string(s->arena, object_path(s->arena, object))
+                                       : node_guid(s->arena, object->id);
+        node_add(s->arena, list, item);
+    }
+    return list;
+}
+
+static struct node *get_collocation_paths(const struct subject *s)
+{
+    return s->object->table ? list_collocated(s, true) : NULL;
+}
+
+static struct node *get_member_paths(const struct subject *s)
+{
+    return s->object->collocation ? list_collocated(s, true) : NULL;
+}
+
+static struct node *get_member_ids(const struct subject *s)
+{
+    return s->object->collocation ? list_collocated(s, false) : NULL;
+}
+
+static struct node *get_collocation_type(const struct subject *s)
+{
+    return s->object->collocation ? node_text(s->arena, "replication") : NULL;
+}
+
 static const struct attribute ATTRIBUTES[] = {
+    {"config", true, get_config},
+    {"replicated_table_options", false, get_tracker_options},
+    {"replication_collocation_id", false, get_collocation_id},
+    {"replication_collocation_table_paths", true, get_collocation_paths},
+    {"collocation_type", false, get_collocation_type},
+    {"table_ids", false, get_member_ids},
+    {"table_paths", true, get_member_paths},
     {"id", false, get_id},
     {"type", false, get_type},
     {"path", false, get_path},
@@ -612,6 +649,9 @@ struct error *attribute_set(
     if (path->attribute_count == 0) {
         return error_new(ERROR_GENERIC, "All attributes cannot be set at once: name one");
     }
+    bool is_done = false;
+    struct error *error = setting_set(machine, arena, object, path, value, &is_done);
+    if (error || is_done) return error;
     struct slice name = path->attribute[0];
     if (object->replica && slice_equal_text(name, "enable_replicated_table_tracker")) {
         if (value->type != NODE_BOOLEAN || path->attribute_count > 1) {
@@ -651,6 +691,9 @@ struct error *attribute_remove(
     if (path->attribute_count == 0) {
         return error_new(ERROR_GENERIC, "All attributes cannot be removed at once: name one");
     }
+    bool is_done = false;
+    struct error *error = setting_set(machine, arena, object, path, NULL, &is_done);
+    if (error || is_done) return error;
     struct node *map = NULL;
     struct slice name = path->attribute[0];
     TRY(object_attributes(arena, object, &map));

@@ -48,6 +48,9 @@ const struct command COMMANDS[] = {
     {"parse_ypath", NONE, NODE, false, false, command_parse_ypath},
     {"execute_batch", NONE, NODE, true, false, command_execute_batch},
     {"discover_proxies", NONE, NODE, false, false, command_discover_proxies},
+    {"get_tracker_status", NONE, NODE, false, false, command_get_tracker_status},
+    {"get_tracker_history", NONE, NODE, false, false, command_get_tracker_history},
+    {"switch_over", NONE, NODE, true, false, command_switch_over},
     {0},
 };
 

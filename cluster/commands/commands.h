@@ -150,6 +150,34 @@ MUST_USE struct error *object_set_value(
 // Whether paths may lead into its value.
 bool object_has_inner_value(const struct object *object);
 
+// -- settings.c: attributes that are structures or places in them.
+// The value of such an attribute, complete; NULL if the object has none of this name.
+struct node *setting_get(
+    const struct machine *machine,
+    struct arena *arena,
+    const struct object *object,
+    struct slice name);
+// Sets what is at the path, or with a NULL value removes it; `*ret_done` is false if the path does
+// not lead into such an attribute.
+MUST_USE struct error *setting_set(
+    struct machine *machine,
+    struct arena *arena,
+    struct object *object,
+    const struct ypath *path,
+    struct node *value,
+    bool *ret_done);
+// Makes a collocation of the tables that `attributes` lists by id or by path.
+MUST_USE struct error *create_collocation(
+    struct machine *machine,
+    struct arena *arena,
+    const struct node *attributes,
+    struct object **ret_object);
+
+// -- tracker.c
+void command_get_tracker_status(struct machine *machine, struct request *request);
+void command_get_tracker_history(struct machine *machine, struct request *request);
+void command_switch_over(struct machine *machine, struct request *request);
+
 // -- tablets.c
 void command_mount_table(struct machine *machine, struct request *request);
 void command_unmount_table(struct machine *machine, struct request *request);

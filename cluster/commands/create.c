@@ -204,6 +204,14 @@ struct new_table {
     struct table_settings settings;
 };
 
+static struct error *check_tracker_options(const struct node *attributes)
+{
+    struct table trial = {.tracker_options = tracker_options_default()};
+    struct error *error = table_read_tracker_options(&trial, attributes);
+    tracker_options_release(&trial.tracker_options);
+    return error;
+}
+
 static struct error *read_table(
     const struct machine *machine,
     struct arena *arena,
@@ -239,6 +247,7 @@ static struct error *read_table(
     schema_assign_ids(given->schema, NULL);
     TRY(read_tablets(arena, given->schema, attributes, &given->tablet_count, &given->pivots));
     TRY(table_settings_read(attributes, &given->settings));
+    if (is_replicated) TRY(check_tracker_options(attributes));
     return given->pivots ? pivots_check(given->schema, NO_PIVOT, NULL, given->pivots) : NULL;
 }
 
@@ -274,6 +283,7 @@ struct error *create_table(
     if (given.pivots) TRY(table_set_pivots(table, 0, given.pivots));
     size_t count = sizeof TABLE_ATTRIBUTES / sizeof *TABLE_ATTRIBUTES;
     TRY(keep_user_attributes(object, attributes, TABLE_ATTRIBUTES, count));
+    if (is_replicated) TRY(table_read_tracker_options(table, attributes));
     if (is_replicated) TRY(coordinator_table_added(&machine->coordinator, table));
     object_save(&cell->batch, object);
     *ret_object = object;

@@ -206,6 +206,8 @@ void command_create(struct machine *machine, struct request *request)
     struct error *error = read_create(request, &options);
     if (!error && options.type == OBJECT_TABLE_REPLICA) {
         error = create_replica(machine, options.attributes, &object);
+    } else if (!error && options.type == OBJECT_TABLE_COLLOCATION) {
+        error = create_collocation(machine, &request->arena, options.attributes, &object);
     } else if (!error) {
         error = create_at_path(machine, request, &options, &object);
     }

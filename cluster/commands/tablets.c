@@ -467,6 +467,8 @@ static struct error *do_alter_replica(
     TRY(read_replica_change(parameters, replica, &change));
 
     // M1: one record with all that changes, and a new revision.
+    bool was_sync = replica->mode == REPLICA_MODE_SYNC;
+    bool is_switch = replica->mode != change.mode;
     replica->mode = change.mode;
     replica->preserve_timestamps = change.preserve_timestamps;
     replica->is_atomicity_none = change.is_atomicity_none;
@@ -479,6 +481,7 @@ static struct error *do_alter_replica(
         replica->state = REPLICA_STATE_DISABLING;
     }
     replica->table->mode_revision++;
+    if (is_switch) tracker_record_change(&machine->coordinator, replica->session, was_sync);
     object_save(&cell->batch, object);
     object_save(&cell->batch, replica->table->object);
     coordinator_table_changed(&machine->coordinator, replica->table);

@@ -54,6 +54,44 @@ static struct error *load_cluster_id(struct cell *cell)
     return NULL;
 }
 
+struct object *cell_sys(const struct cell *cell)
+{
+    return object_child(cell->tree.root, SLICE_OF("sys"));
+}
+
+struct error *cell_read_config(struct cell *cell, const struct node *attributes)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    const struct node *map = node_find_text(attributes, "config");
+    if (!map || map->type == NODE_ENTITY) map = node_map(&arena);
+    bool is_read_only = false;
+    TRY(node_get_boolean(attributes, "hydra_read_only", &is_read_only));
+    struct cluster_config config;
+    TRY(cluster_config_parse(map, &config));
+    cluster_config_release(&cell->config);
+    cell->config = config;
+    cell->is_read_only = is_read_only;
+    return NULL;
+}
+
+static struct error *load_config(struct cell *cell)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct node *attributes = node_map(&arena);
+    const struct object *sys = cell_sys(cell);
+    if (sys) TRY(object_attributes(&arena, sys, &attributes));
+    return cell_read_config(cell, attributes);
+}
+
+uint32_t cell_flags(const struct cell *cell)
+{
+    uint32_t flags = 0;
+    if (cell->config.is_safe_mode) flags |= CLUSTER_SAFE_MODE;
+    if (cell->is_read_only) flags |= CLUSTER_READ_ONLY;
+    if (!cell->config.tracker.is_incoming_enabled) flags |= CLUSTER_INCOMING_DISABLED;
+    return flags;
+}
+
 struct error *cell_init(
     struct cell *cell, const struct cell_options *options, uint64_t now_us, uint64_t wall_us)
 {
@@ -64,6 +102,7 @@ struct error *cell_init(
         .wall_us = wall_us,
         .rng = {.state = options->seed},
         .sync_at_us = UINT64_MAX,
+        .config = cluster_config_default(),
     };
     buffer_append_slice(&cell->cluster_name, options->cluster_name);
     TRY(load_ceiling(cell));
@@ -77,6 +116,7 @@ struct error *cell_init(
         .salt = (uint32_t)(cell->cluster_id.high ^ cell->cluster_id.low),
     };
     TRY(tree_init(&cell->tree, cell->store, origin, wall_us));
+    TRY(load_config(cell));
 
     cell_extend_ceiling(cell);
     cell_apply(cell);
@@ -104,6 +144,7 @@ void cell_release(struct cell *cell)
     row_locks_release(&cell->locks);
     store_batch_release(&cell->batch);
     buffer_release(&cell->cluster_name);
+    cluster_config_release(&cell->config);
     error_free(TAKE(cell->fatal));
 }
 

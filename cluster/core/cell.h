@@ -15,6 +15,7 @@
 #include "cluster/core/request.h"
 #include "cluster/core/row_locks.h"
 #include "cluster/core/timestamps.h"
+#include "model/cluster_config.h"
 #include "model/message.h"
 
 enum effect_kind {
@@ -69,10 +70,12 @@ struct cell {
     uint64_t pending_ceiling; // Applied, not durable; 0 if none.
     uint64_t pending_ceiling_lsn;
     struct row_locks locks;
-    struct guid cluster_id; // Random, from the first start on.
-    struct error *fatal;    // Why this process must stop; NULL while all is well.
-    struct effect *ready;   // May be performed now.
-    struct effect *gated;   // Wait for `durable_lsn`; in order of lsn.
+    struct cluster_config config; // //sys/@config.
+    bool is_read_only;            // //sys/@hydra_read_only
+    struct guid cluster_id;       // Random, from the first start on.
+    struct error *fatal;          // Why this process must stop; NULL while all is well.
+    struct effect *ready;         // May be performed now.
+    struct effect *gated;         // Wait for `durable_lsn`; in order of lsn.
 };
 
 // Loads or makes what a cell has. `now_us`, `wall_us`: the time.
@@ -108,6 +111,16 @@ void cell_fail(struct cell *cell, struct request *request, struct error *error);
 
 // The next effect to perform, or NULL; the caller frees it.
 struct effect *cell_next_effect(struct cell *cell);
+
+// The node that holds settings of the cluster: //sys.
+struct object *cell_sys(const struct cell *cell);
+
+// Takes over settings from what are to become //sys's attributes; fails if they make no sense, and
+// changes nothing then.
+MUST_USE struct error *cell_read_config(struct cell *cell, const struct node *attributes);
+
+// Why this cluster's replicas should not be chosen: a sum of enum cluster_flags.
+uint32_t cell_flags(const struct cell *cell);
 
 // A new timestamp, 0 (and an error to be made) if the ceiling does not allow one.
 uint64_t cell_timestamp(struct cell *cell);

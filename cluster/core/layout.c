@@ -73,6 +73,13 @@ struct layout_key layout_prepared(uint64_t timestamp)
     return key;
 }
 
+struct layout_key layout_history(uint64_t sequence)
+{
+    struct layout_key key = begin('h');
+    add_number64(&key, sequence);
+    return key;
+}
+
 struct layout_key layout_progress(struct guid replica_id, uint32_t tablet_index)
 {
     struct layout_key key = with_guid('p', replica_id);

@@ -3,6 +3,7 @@
 //   META   'c' name                              facts about the cell: epoch, ceiling, counters
 //          'o' object id                         an object
 //          'm' timestamp                         the outcome of a mutation
+//          'h' sequence                          a change of replicas' modes
 //          'x' timestamp                         rows of ordinary tables in an undecided
 //          transaction 'p' replica id, tablet index          how far a replica has durably got
 //          (coordinator) 'e' replica id                        the epoch promised to a source
@@ -39,6 +40,7 @@ struct layout_key layout_cell(const char *name);
 struct layout_key layout_object(struct guid id);
 struct layout_key layout_mutation(uint64_t timestamp);
 struct layout_key layout_prepared(uint64_t timestamp);
+struct layout_key layout_history(uint64_t sequence);
 struct layout_key layout_progress(struct guid replica_id, uint32_t tablet_index);
 struct layout_key layout_source_epoch(struct guid replica_id);
 struct layout_key layout_source(struct guid replica_id, struct guid tablet_id);

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <inttypes.h>
 
-enum { RECORD_VERSION = 1, NUMBER_SIZE = sizeof(uint32_t) };
+enum { RECORD_VERSION = 2, NUMBER_SIZE = sizeof(uint32_t) };
 
 static const struct guid ROOT_ID = {.high = 1, .low = UINT64_C(303) << 32};
 
@@ -35,6 +35,7 @@ static void encode_table(const struct table *table, struct buffer *buffer)
     put_guid(buffer, table->upstream_replica_id);
     put_varint(buffer, table->number);
     put_varint(buffer, table->mode_revision);
+    put_guid(buffer, table->collocation ? table->collocation->object->id : GUID_NULL);
     CLEANUP(buffer_releasep) struct buffer schema = {0};
     schema_encode(table->schema, &schema);
     put_bytes(buffer, buffer_slice(&schema));
@@ -76,7 +77,7 @@ void object_save(struct store_batch *batch, const struct object *object)
     put_bytes(&record, buffer_slice(&object->attributes));
     put_bytes(&record, buffer_slice(&object->value));
     put_varint(&record, object->created_wall_us);
-    put_u8(&record, object->table ? 1 : object->replica ? 2 : 0);
+    put_u8(&record, object->table ? 1 : object->replica ? 2 : object->collocation ? 3 : 0);
     if (object->table) encode_table(object->table, &record);
     if (object->replica) encode_replica(object->replica, &record);
     struct layout_key key = layout_object(object->id);
@@ -94,16 +95,29 @@ static void add_tablet(struct tree *tree, struct tablet *tablet)
     HASH_ADD(hh, tree->tablets, id, sizeof tablet->id, tablet);
 }
 
-static struct error *decode_table(struct tree *tree, struct object *object, struct reader *reader)
+static struct table *new_table(struct object *object)
 {
+    assert(!object->table);
     struct table *table = must_alloc(calloc(1, sizeof *table));
     object->table = table;
     table->object = object;
+    table->tracker_options = tracker_options_default();
+    return table;
+}
+
+static struct error *decode_table(
+    struct tree *tree,
+    struct object *object,
+    struct reader *reader,
+    struct guid *ret_collocation_id)
+{
+    struct table *table = new_table(object);
     table->is_dynamic = get_u8(reader) != 0;
     table->is_replicated = get_u8(reader) != 0;
     table->upstream_replica_id = get_guid(reader);
     table->number = (uint32_t)get_varint(reader);
     table->mode_revision = get_varint(reader);
+    *ret_collocation_id = get_guid(reader);
     TRY(schema_decode(&table->arena, get_bytes(reader), &table->schema));
     uint64_t tablet_count = get_varint(reader);
     if (tablet_count > TABLET_COUNT_MAX) return error_new(ERROR_GENERIC, "Too many stored tablets");
@@ -150,7 +164,8 @@ static struct error *decode_replica(
 struct loaded_link { // What can be resolved only when all objects are there.
     struct object *object;
     struct guid parent_id;
-    struct guid table_id; // Of a replica.
+    struct guid table_id;       // Of a replica.
+    struct guid collocation_id; // Of a table.
 };
 
 static struct error *decode_object(
@@ -176,8 +191,9 @@ static struct error *decode_object(
     append(&object->value, get_bytes(&reader));
     object->created_wall_us = get_varint(&reader);
     uint8_t body = get_u8(&reader);
-    if (body == 1) TRY(decode_table(tree, object, &reader));
+    if (body == 1) TRY(decode_table(tree, object, &reader, &ret_link->collocation_id));
     if (body == 2) TRY(decode_replica(object, &reader, &ret_link->table_id));
+    if (body == 3) object_add_collocation(object);
     return reader_finish(&reader, "Stored object");
 }
 
@@ -204,6 +220,15 @@ static struct error *link_object(struct tree *tree, const struct loaded_link *li
         }
         object->replica->table = table->table;
         arr_add(table->table->replicas, object->replica);
+    }
+    if (!guid_is_null(link->collocation_id)) {
+        struct object *collocation = tree_find(tree, link->collocation_id);
+        if (!collocation || !collocation->collocation) {
+            return error_new(
+                ERROR_GENERIC, "Table %s has lost its collocation", GUID_TEXT(object->id));
+        }
+        object->table->collocation = collocation->collocation;
+        arr_add(collocation->collocation->tables, object->table);
     }
     return NULL;
 }
@@ -247,6 +272,7 @@ static struct error *load_tables(struct tree *tree)
         struct node *attributes = NULL;
         TRY(object_attributes(&arena, object, &attributes));
         TRY(table_settings_read(attributes, &table->settings));
+        if (table->is_replicated) TRY(table_read_tracker_options(table, attributes));
         if (table->is_replicated || table_is_sorted(table)) continue;
         for (uint32_t i = 0; i < table->tablet_count; i++) {
             TRY(ordered_tablet_load(tree, &table->tablets[i]));
@@ -360,6 +386,7 @@ static void free_table(struct tree *tree, struct table *table)
     assert(!table->sink);
     free_tablets(tree, table);
     arr_free(table->replicas);
+    tracker_options_release(&table->tracker_options);
     arena_release(&table->arena);
     free(table);
 }
@@ -378,6 +405,8 @@ static void free_object(struct tree *tree, struct object *object)
     HASH_DELETE(hh, tree->objects, object);
     if (object->table) free_table(tree, object->table);
     if (object->replica) free_replica(object->replica);
+    if (object->collocation) arr_free(object->collocation->tables);
+    free(object->collocation);
     HASH_CLEAR(hh_name, object->children);
     buffer_release(&object->name);
     buffer_release(&object->attributes);
@@ -656,10 +685,7 @@ struct table *object_add_table(
     const struct schema *schema,
     uint32_t tablet_count)
 {
-    assert(!object->table);
-    struct table *table = must_alloc(calloc(1, sizeof *table));
-    object->table = table;
-    table->object = object;
+    struct table *table = new_table(object);
     table->number = tree_new_number(tree, batch);
     table_set_schema(table, schema);
     table_replace_tablets(tree, batch, table, 0, 0, tablet_count);
@@ -684,6 +710,34 @@ struct replica *object_add_replica(struct object *object, struct table *table)
     replica->table = table;
     arr_add(table->replicas, replica);
     return replica;
+}
+
+struct collocation *object_add_collocation(struct object *object)
+{
+    assert(!object->collocation);
+    struct collocation *collocation = must_alloc(calloc(1, sizeof *collocation));
+    object->collocation = collocation;
+    collocation->object = object;
+    return collocation;
+}
+
+void table_set_collocation(
+    struct tree *tree,
+    struct store_batch *batch,
+    struct table *table,
+    struct collocation *collocation)
+{
+    struct collocation *left = table->collocation;
+    if (left == collocation) return;
+    for (size_t i = 0; left && i < arr_count(left->tables); i++) {
+        if (left->tables[i] != table) continue;
+        arr_remove(left->tables, i);
+        break;
+    }
+    table->collocation = collocation;
+    if (collocation) arr_add(collocation->tables, table);
+    object_save(batch, table->object);
+    if (left && arr_count(left->tables) == 0) object_remove(tree, batch, left->object);
 }
 
 static void remove_rows(struct store_batch *batch, const struct table *table)
@@ -712,7 +766,14 @@ void object_remove(struct tree *tree, struct store_batch *batch, struct object *
         while (arr_count(object->table->replicas) > 0) {
             object_remove(tree, batch, object->table->replicas[0]->object);
         }
+        table_set_collocation(tree, batch, object->table, NULL);
         remove_rows(batch, object->table);
+    }
+    while (object->collocation && arr_count(object->collocation->tables) > 1)
+        table_set_collocation(tree, batch, object->collocation->tables[0], NULL);
+    if (object->collocation && arr_count(object->collocation->tables) == 1) {
+        object->collocation->tables[0]->collocation = NULL; // The last one would remove us again.
+        object_save(batch, object->collocation->tables[0]->object);
     }
     if (object->replica) {
         struct replica **replicas = object->replica->table->replicas;
@@ -797,6 +858,18 @@ struct error *table_settings_read(
         return error_new(ERROR_GENERIC, "\"replication_throttler/limit\" must be at most 2^36");
     }
     *ret_settings = settings;
+    return NULL;
+}
+
+struct error *table_read_tracker_options(struct table *table, const struct node *attributes)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    const struct node *map = node_find_text(attributes, "replicated_table_options");
+    if (!map || map->type == NODE_ENTITY) map = node_map(&arena);
+    struct tracker_options options;
+    TRY(tracker_options_parse(map, &options));
+    tracker_options_release(&table->tracker_options);
+    table->tracker_options = options;
     return NULL;
 }
 

@@ -12,14 +12,16 @@
 #include "model/position.h"
 #include "model/replica.h"
 #include "model/schema.h"
+#include "model/tracker_options.h"
 #include "model/ypath.h"
 
-#define OBJECT_COUNT_MAX        1000000
-#define OBJECT_VALUE_SIZE_MAX   (UINT64_C(4) << 20)
-#define TABLET_COUNT_MAX        1024
-#define TABLE_REPLICA_COUNT_MAX 64
-#define OBJECT_NAME_SIZE_MAX    256
-#define LINK_DEPTH_MAX          16 // Links that lead to links.
+#define OBJECT_COUNT_MAX            1000000
+#define OBJECT_VALUE_SIZE_MAX       (UINT64_C(4) << 20)
+#define TABLET_COUNT_MAX            1024
+#define TABLE_REPLICA_COUNT_MAX     64
+#define COLLOCATION_TABLE_COUNT_MAX 100
+#define OBJECT_NAME_SIZE_MAX        256
+#define LINK_DEPTH_MAX              16 // Links that lead to links.
 
 struct queue;   // coordinator/core/queue.h: the replication log of a tablet.
 struct session; // coordinator/core/sessions.h: the conversation with a replica.
@@ -33,11 +35,12 @@ struct object {
     struct buffer attributes; // User attributes: a YSON map, or empty.
     struct buffer value;      // Of scalar nodes and documents: binary YSON. Of links: the target.
     uint64_t created_wall_us;
-    struct object *children; // Of map nodes, by name.
-    struct table *table;     // Of tables. Owned.
-    struct replica *replica; // Of table replicas. Owned.
-    UT_hash_handle hh;       // In the tree's objects, by id.
-    UT_hash_handle hh_name;  // In the parent's children.
+    struct object *children;         // Of map nodes, by name.
+    struct table *table;             // Of tables. Owned.
+    struct replica *replica;         // Of table replicas. Owned.
+    struct collocation *collocation; // Of table collocations. Owned.
+    UT_hash_handle hh;               // In the tree's objects, by id.
+    UT_hash_handle hh_name;          // In the parent's children.
 };
 
 // Options that a table takes from its attributes when it is mounted. Times in ms as users give
@@ -80,8 +83,10 @@ struct table {
     uint32_t tablet_count;
     struct replica **replicas; // stb array; of replicated tables, in the order of creation.
     struct table_settings settings;
-    uint64_t mode_revision; // Grows with each change of a replica's mode or state.
-    struct sink *sink;      // NULL until rows come from upstream. Owned by the receiver.
+    struct tracker_options tracker_options; // Of replicated tables.
+    struct collocation *collocation; // Whose synchronous replicas go together; NULL for none.
+    uint64_t mode_revision;          // Grows with each change of a replica's mode or state.
+    struct sink *sink;               // NULL until rows come from upstream. Owned by the receiver.
 };
 
 // A replica of a replicated table, as its meta-cluster describes it.
@@ -99,6 +104,12 @@ struct replica {
     uint64_t start_timestamp;    // Records at or below it are not for this replica.
     uint64_t *start_row_indexes; // stb array; empty, or one for each tablet.
     struct session *session;     // Owned by the coordinator.
+};
+
+// Tables whose synchronous replicas are kept on the same clusters.
+struct collocation {
+    struct object *object; // Borrowed.
+    struct table **tables; // stb array; borrowed.
 };
 
 // What ids of objects are made from, besides a counter.
@@ -186,6 +197,22 @@ void object_move(
 
 // Loads what an ordered tablet knows from its stored rows.
 MUST_USE struct error *ordered_tablet_load(struct tree *tree, struct tablet *tablet);
+
+// Gives an object a collocation without tables.
+struct collocation *object_add_collocation(struct object *object);
+
+// Takes a table into a collocation (NULL: out of any), and saves it. A collocation that loses its
+// last table is removed.
+void table_set_collocation(
+    struct tree *tree,
+    struct store_batch *batch,
+    struct table *table,
+    struct collocation *collocation);
+
+// Reads a replicated table's tracker options from its attributes; fails if they make no sense, and
+// leaves the table as it was.
+MUST_USE struct error *table_read_tracker_options(
+    struct table *table, const struct node *attributes);
 
 // Writes an object with its table or replica into the batch.
 void object_save(struct store_batch *batch, const struct object *object);

@@ -666,6 +666,7 @@ struct error *coordinator_table_added(struct coordinator *coordinator, struct ta
         TRY(queue_init(queue, coordinator->cell->store, tablet->number));
         tablet->last_write_timestamp = queue->end.timestamp;
     }
+    arr_add(coordinator->tables, table);
     return NULL;
 }
 
@@ -673,6 +674,11 @@ void coordinator_table_removing(struct coordinator *coordinator, struct table *t
 {
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
         coordinator_replica_removing(coordinator, table->replicas[i]);
+    }
+    for (size_t i = 0; i < arr_count(coordinator->tables); i++) {
+        if (coordinator->tables[i] != table) continue;
+        arr_remove(coordinator->tables, i);
+        break;
     }
     for (uint32_t i = 0; i < table->tablet_count; i++) {
         struct tablet *tablet = &table->tablets[i];
@@ -729,6 +735,7 @@ void coordinator_table_changed(struct coordinator *coordinator, struct table *ta
         if (table->replicas[i]->state != REPLICA_STATE_ENABLED) session_clear_errors(session);
     }
     coordinator->is_dirty = true;
+    coordinator->tracker.is_dirty = true;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -753,8 +760,7 @@ static void on_peer_up(struct coordinator *coordinator, struct session *session,
 
 void coordinator_link_up(struct coordinator *coordinator, uint64_t link, struct slice cluster)
 {
-    struct peer *peer = NULL;
-    HASH_FIND(hh, coordinator->peers, cluster.data, cluster.size, peer);
+    struct peer *peer = coordinator_peer(coordinator, cluster);
     if (peer)
         coordinator_link_down(coordinator, peer->link); // Its end comes later, and means nothing.
     peer = must_alloc(calloc(1, sizeof *peer));
@@ -762,9 +768,18 @@ void coordinator_link_up(struct coordinator *coordinator, uint64_t link, struct 
     memcpy(name, cluster.data, cluster.size);
     peer->cluster = slice_from(name, cluster.size);
     peer->link = link;
+    peer->heard_at_us = coordinator->cell->now_us;
     HASH_ADD_KEYPTR(hh, coordinator->peers, peer->cluster.data, peer->cluster.size, peer);
+    coordinator->tracker.is_dirty = true;
     each_replica(coordinator, on_peer_up, peer);
     coordinator->is_dirty = true;
+}
+
+struct peer *coordinator_peer(const struct coordinator *coordinator, struct slice cluster)
+{
+    struct peer *peer = NULL;
+    HASH_FIND(hh, coordinator->peers, cluster.data, cluster.size, peer);
+    return peer;
 }
 
 static void free_peer(struct coordinator *coordinator, struct peer *peer)
@@ -794,11 +809,14 @@ void coordinator_link_down(struct coordinator *coordinator, uint64_t link)
     }
     each_replica(coordinator, on_peer_down, &link);
     coordinator->is_dirty = true;
+    coordinator->tracker.is_dirty = true;
 }
 
 void coordinator_receive(
     struct coordinator *coordinator, uint64_t link, const struct message *message)
 {
+    tracker_heard(coordinator, link, message);
+    if (message->kind == MESSAGE_PONG) return;
     struct object *object = tree_find(&coordinator->cell->tree, message->replica_id);
     if (!object || !object->replica || !object->replica->session) return; // Removed meanwhile.
     if (object->replica->session->link != link) return;                   // S2.
@@ -890,6 +908,7 @@ static void feed_session(struct coordinator *coordinator, struct session *sessio
 
 void coordinator_tick(struct coordinator *coordinator)
 {
+    tracker_tick(coordinator); // First: what it changes may decide what waits (M4).
     evaluate_commits(coordinator);
     abort_late_commits(coordinator);
     each_replica(coordinator, open_session, NULL);
@@ -915,6 +934,7 @@ static void session_wake(struct coordinator *coordinator, struct session *sessio
 uint64_t coordinator_wake_at_us(const struct coordinator *coordinator)
 {
     struct wake wake = {.at_us = MIN(coordinator->next_deadline_us, coordinator->next_trim_us)};
+    wake.at_us = MIN(wake.at_us, tracker_wake_at_us(coordinator));
     if (coordinator->amnesia) wake.at_us = UINT64_MAX; // Nothing goes on but refusals.
     if (!coordinator->amnesia) {
         each_replica((struct coordinator *)(uintptr_t)coordinator, session_wake, &wake);
@@ -1021,6 +1041,7 @@ struct error *coordinator_init(struct coordinator *coordinator, struct cell *cel
     TRY(begin_epoch(coordinator));
     TRY(recover_prepared(cell));
     TRY(load_mutations(coordinator));
+    TRY(tracker_init(coordinator));
     for (struct object *o = cell->tree.objects; o; o = o->hh.next) {
         if (o->table && o->table->is_replicated)
             TRY(coordinator_table_added(coordinator, o->table));
@@ -1046,6 +1067,7 @@ void coordinator_release(struct coordinator *coordinator)
         request_free(request);
     }
     arr_free(coordinator->sessions);
+    arr_free(coordinator->tables);
     while (coordinator->mutations) {
         struct mutation *mutation = coordinator->mutations;
         HASH_DEL(coordinator->mutations, mutation);

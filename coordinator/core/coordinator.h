@@ -9,6 +9,7 @@
 
 #include "cluster/core/cell.h"
 #include "cluster/core/writes.h"
+#include "coordinator/core/tracker.h"
 #include "model/position.h"
 
 #define COMMIT_COUNT_MAX              16384                // Undecided at a time.
@@ -57,6 +58,10 @@ struct mutation { // A remembered outcome.
 struct peer {             // A replica cluster to which there is a link, outgoing.
     struct slice cluster; // Owned.
     uint64_t link;
+    uint64_t heard_at_us; // When something last came from there.
+    uint64_t ping_at_us;
+    uint32_t flags;  // What it said of itself: enum cluster_flags.
+    bool is_suspect; // It has been silent for too long.
     UT_hash_handle hh;
 };
 
@@ -68,7 +73,9 @@ struct coordinator {
     struct commit *commits;  // Undecided, in the order of timestamps.
     uint64_t commit_count;
     uint64_t commit_size;
-    struct session **sessions;  // stb array; borrowed from the replicas.
+    struct session **sessions; // stb array; borrowed from the replicas.
+    struct table **tables;     // stb array: the replicated ones; borrowed.
+    struct tracker tracker;
     struct request *waiting;    // Commits and reads that wait for a sync replica to catch up.
     struct mutation *mutations; // By id, oldest first.
     struct peer *peers;         // By cluster.
@@ -122,6 +129,9 @@ void coordinator_table_removing(struct coordinator *coordinator, struct table *t
 MUST_USE struct error *coordinator_replica_added(
     struct coordinator *coordinator, struct replica *replica);
 void coordinator_replica_removing(struct coordinator *coordinator, struct replica *replica);
+
+// The link to a cluster; NULL if there is none.
+struct peer *coordinator_peer(const struct coordinator *coordinator, struct slice cluster);
 
 // The replica's mode or state, the table's settings or tablets' states have changed (M1-M4).
 void coordinator_table_changed(struct coordinator *coordinator, struct table *table);

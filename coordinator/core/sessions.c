@@ -192,6 +192,7 @@ void session_fail(struct coordinator *coordinator, struct session *session, stru
     session->retry_at_us = next_retry_at_us(coordinator->cell, &session->failure_count);
     set_error(session, &session->error, error);
     coordinator->is_dirty = true;
+    coordinator->tracker.is_dirty = true;
 }
 
 // The replica refuses rows of one tablet, those behind `tail`.
@@ -265,8 +266,7 @@ void session_open(struct coordinator *coordinator, struct session *session)
     if (session->state != SESSION_CLOSED || !is_wanted(session) || coordinator->amnesia) return;
     if (cell->now_us < session->retry_at_us) return;
     struct slice cluster = buffer_slice(&session->replica->cluster_name);
-    struct peer *peer = NULL;
-    HASH_FIND(hh, coordinator->peers, cluster.data, cluster.size, peer);
+    const struct peer *peer = coordinator_peer(coordinator, cluster);
     if (!peer) {
         session->retry_at_us = UINT64_MAX; // Its link coming up brings us here again.
         return;
@@ -486,6 +486,7 @@ static void on_hello(
     session_save_progress(cell, session);
     cell_apply(cell);
     session->state = SESSION_OPEN;
+    coordinator->tracker.is_dirty = true;
     session->beat_at_us = cell->now_us;
     error_free(TAKE(session->error));
     cell_send(cell, 0, session->link, answer);
@@ -579,7 +580,9 @@ void session_receive(
     case MESSAGE_RESOLVE:
     case MESSAGE_ROWS:
     case MESSAGE_DECIDE:
-    case MESSAGE_BEAT: return; // Not for a coordinator.
+    case MESSAGE_BEAT:
+    case MESSAGE_PING:
+    case MESSAGE_PONG: return; // Not for a session.
     }
 }
 
@@ -803,7 +806,10 @@ static struct error *feed(struct coordinator *coordinator, struct session *sessi
     uint64_t now_us = coordinator->cell->now_us;
     bool is_enabled = session->replica->state == REPLICA_STATE_ENABLED;
     bool is_async = session->replica->mode == REPLICA_MODE_ASYNC;
-    uint64_t unsent = unsent_row_count(session);
+    // Rows for a banned cluster wait, silently (behaviour 10.4).
+    bool is_banned =
+        is_async && tracker_is_banned(coordinator, buffer_slice(&session->replica->cluster_name));
+    uint64_t unsent = is_banned ? 0 : unsent_row_count(session);
     bool is_holding = is_gathering(coordinator, session);
     bool holds_rows = is_holding && is_async && unsent <= GATHER_ROW_COUNT_MAX;
     bool sends_rows = is_enabled && unsent > 0 && !holds_rows;
@@ -839,6 +845,26 @@ bool session_is_in_sync(const struct session *session, uint32_t tablet_index)
     const struct queue *queue = replica->table->tablets[tablet_index].queue;
     uint64_t acked = session->tablets[tablet_index].feeder.tail.row_index;
     return acked >= queue->committed_end.row_index;
+}
+
+uint64_t session_tablet_lag_ms(
+    const struct cell *cell, const struct session *session, uint32_t tablet_index)
+{
+    const struct replica *replica = session->replica;
+    if (replica->mode == REPLICA_MODE_SYNC) return 0;
+    const struct queue *queue = replica->table->tablets[tablet_index].queue;
+    struct position progress = session->tablets[tablet_index].progress;
+    if (queue->end.timestamp == 0 || progress.row_index >= queue->committed_end.row_index) return 0;
+    uint64_t newest = MAX(queue->end.timestamp, timestamp_from_wall_us(cell->wall_us));
+    return timestamp_difference_ms(newest, progress.timestamp);
+}
+
+uint64_t session_lag_ms(const struct cell *cell, const struct session *session)
+{
+    uint64_t lag_ms = 0;
+    for (uint32_t i = 0; i < session->tablet_count; i++)
+        lag_ms = MAX(lag_ms, session_tablet_lag_ms(cell, session, i));
+    return lag_ms;
 }
 
 bool session_may_catch_up(const struct session *session)

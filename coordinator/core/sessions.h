@@ -41,6 +41,7 @@ struct session {
     uint64_t throttled_until_us; // When the throttler or its backoff lets the first tablet go on.
     uint64_t failure_count;
     struct error *error;            // The last failure of all tablets; NULL after a success.
+    struct health health;           // The tracker's.
     struct guid incarnation;        // Of the replica table, once known.
     struct session_tablet *tablets; // As many as the table's.
     uint32_t tablet_count;
@@ -84,6 +85,12 @@ bool session_may_catch_up(const struct session *session);
 
 // Writes progress that is not in the store yet into the cell's batch.
 void session_save_progress(struct cell *cell, struct session *session);
+
+// How far behind the log's newest record the replica is, by the commit timestamp of the last record
+// it durably has (behaviour 4.5); 0 for synchronous replicas.
+uint64_t session_tablet_lag_ms(
+    const struct cell *cell, const struct session *session, uint32_t tablet_index);
+uint64_t session_lag_ms(const struct cell *cell, const struct session *session);
 
 // When it next wants session_open or session_feed called because of time.
 uint64_t session_wake_at_us(const struct session *session);

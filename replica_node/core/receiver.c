@@ -857,10 +857,23 @@ static struct error *receive_in_session(
     return NULL;
 }
 
+// Answered at once: it says that this process and its loop are alive, not that anything is durable.
+static void on_ping(struct receiver *receiver, uint64_t link, const struct message *ping)
+{
+    struct message *pong = message_new(MESSAGE_PONG);
+    pong->epoch = ping->epoch;
+    pong->cluster_flags = cell_flags(receiver->cell);
+    cell_send(receiver->cell, 0, link, pong);
+}
+
 void receiver_receive(struct receiver *receiver, uint64_t link, const struct message *message)
 {
     if (message->kind == MESSAGE_OPEN) {
         on_open(receiver, link, message);
+        return;
+    }
+    if (message->kind == MESSAGE_PING) {
+        on_ping(receiver, link, message);
         return;
     }
     struct source *source = find_source(receiver, message->replica_id);

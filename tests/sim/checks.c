@@ -7,6 +7,7 @@
 #include "model/key.h"
 #include "model/rowset.h"
 #include "tests/sim/history.h"
+#include "tests/sim/tracker_checks.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -59,7 +60,7 @@ static struct guid create(struct world *world, uint32_t node, const char *format
     va_start(args, format);
     vsnprintf(parameters, sizeof parameters, format, args);
     va_end(args);
-    struct request *request = world_command(world, node, "create", parameters);
+    struct request *request = world_command(world, node, "create", parameters, "");
     struct guid id = GUID_NULL;
     if (request && request->node) {
         struct error *error = guid_parse(request->node->string, &id);
@@ -71,7 +72,7 @@ static struct guid create(struct world *world, uint32_t node, const char *format
 
 static void command(struct world *world, uint32_t node, const char *name, const char *parameters)
 {
-    request_free(world_command(world, node, name, parameters));
+    request_free(world_command(world, node, name, parameters, ""));
 }
 
 #define SORTED_SCHEMA "schema=[{name=k;type=int64;sort_order=ascending};{name=v;type=int64}]"
@@ -154,24 +155,29 @@ void checks_begin(struct world *world)
     for (uint32_t i = 0; i < world->node_count; i++) node_start(world, i);
     machine_set_peer(world->hosts[META].machine, SLICE_OF("first"), SLICE_OF("node1"));
     machine_set_peer(world->hosts[META].machine, SLICE_OF("second"), SLICE_OF("node2"));
+    char tracking[256];
+    tracker_checks_begin(world, tracking, sizeof tracking);
     // The log is trimmed as soon as may be, so that trimming meets everything else.
     create(
         world,
         META,
         "{type=replicated_table;path=\"" QUEUE "\";attributes={dynamic=%%true;" SORTED_SCHEMA
-        ";pivot_keys=[[];[12]];min_replication_log_ttl=0;max_rows_per_replication_commit=%d}}",
-        1 + (int)rng_below(&world->rng, 8));
+        ";pivot_keys=[[];[12]];min_replication_log_ttl=0;max_rows_per_replication_commit=%d%s}}",
+        1 + (int)rng_below(&world->rng, 8),
+        tracking);
     create(
         world,
         META,
         "{type=replicated_table;path=\"" LIST "\";attributes={dynamic=%%true;" LIST_SCHEMA
-        ";min_replication_log_ttl=0}}");
+        ";min_replication_log_ttl=0%s}}",
+        tracking);
     create(
         world,
         META,
         "{type=table;path=\"" LOCAL "\";attributes={dynamic=%%true;" SORTED_SCHEMA "}}");
     create_replicas(world, 0, QUEUE, REPLICA);
     create_replicas(world, 1, LIST, COPY);
+    tracker_checks_set_up(world);
     command(world, META, "mount_table", "{path=\"" QUEUE "\"}");
     command(world, META, "mount_table", "{path=\"" LIST "\"}");
     command(world, META, "mount_table", "{path=\"" LOCAL "\"}");
@@ -739,6 +745,7 @@ void checks_on_turn(struct world *world, uint32_t node)
     if (machine->coordinator.amnesia) {
         world_fail(world, "amnesia: %s", error_message(machine->coordinator.amnesia));
     }
+    if (node == META) tracker_checks_on_turn(world);
     if (!world->hosts[META].machine || !world->checks || !rng_chance(&world->rng, 10)) return;
     check_positions(world, 0, QUEUE);
     check_positions(world, 1, LIST);
@@ -888,6 +895,7 @@ void checks_finish(struct world *world)
     }
     if (world->failure[0] != 0) return;
     world_run(world, world->now_us + 100 * MS);
+    tracker_checks_finish(world);
 
     struct history *history = &checks->history;
     collect_versions(world, 1, REPLICA, &history->versions[0]);
@@ -901,6 +909,7 @@ void checks_finish(struct world *world)
 void checks_release(struct world *world)
 {
     if (!world->checks) return;
+    tracker_checks_release(world);
     history_release(&world->checks->history);
     free(TAKE(world->checks));
 }

@@ -107,6 +107,25 @@ MUTANTS = [
      [("    return store_get(queue->store, NULL, STORE_QUEUE, layout_slice(&key), &value, ret_found);\n",
        "    TRY(store_get(queue->store, NULL, STORE_QUEUE, layout_slice(&key), &value, ret_found));\n"
        "    *ret_found = false;\n    return NULL;\n")]),
+    ("promotes_the_unfit", "elect-fit: a bad replica is promoted",
+     "coordinator/core/tracker_plan.c",
+     [("if (!replica->is_good || replica->will_be_sync || replica->lag_ms > lag_ms_max) continue;",
+       "if (replica->will_be_sync || replica->lag_ms > lag_ms_max) continue;")]),
+    ("demotes_the_last", "sync-count: bad replicas are demoted below the minimum",
+     "coordinator/core/tracker_plan.c",
+     [("        if (kept > 0) {\n", "        if (false) {\n")]),
+    ("tracks_everything", "hands-off: tables that are not tracked are",
+     "coordinator/core/tracker.c",
+     [("    return config_of(coordinator)->is_enabled && table->tracker_options.is_enabled;\n",
+       "    (void)table;\n    return config_of(coordinator)->is_enabled;\n")]),
+    ("moves_alone", "collocated: each table of a collocation is decided by itself",
+     "coordinator/core/tracker.c",
+     [("        if (!collocation) {\n            if (is_tracked", "        if (true) {\n            if (is_tracked")]),
+    ("does_not_rest", "no-flapping: whatever is synchronous is bad",
+     "coordinator/core/tracker.c",
+     [("return health->lag_ms > threshold_ms ? HEALTH_LAGGING : HEALTH_GOOD;",
+       "(void)threshold_ms;\n"
+       "    return session->replica->mode == REPLICA_MODE_SYNC ? HEALTH_LAGGING : HEALTH_GOOD;")]),
 ]
 
 

@@ -600,11 +600,16 @@ void world_run(struct world *world, uint64_t until_us)
 }
 
 struct request *world_command(
-    struct world *world, uint32_t index, const char *command, const char *parameters)
+    struct world *world,
+    uint32_t index,
+    const char *command,
+    const char *parameters,
+    const char *input)
 {
     struct host *host = &world->hosts[index];
     struct request *request = request_new(REQUEST_COMMAND);
     request->command = slice_from_text(command);
+    request->input = arena_copy(&request->arena, slice_from_text(input));
     struct error *error =
         yson_parse(&request->arena, slice_from_text(parameters), &request->parameters);
     assert(!error);

@@ -111,6 +111,7 @@ struct world {
     FILE *log;         // NULL: silent.
     char failure[512]; // What check failed; empty while all is well.
     struct checks *checks;
+    struct tracker_checks *tracker_checks;
 };
 
 void world_init(struct world *world, uint64_t seed, FILE *log);
@@ -140,4 +141,8 @@ void world_request(struct world *world, uint32_t node, struct request *request, 
 // Executes a command on a node without network and time, for setting up; fails the world on an
 // error. Returns the answered request, to be freed.
 struct request *world_command(
-    struct world *world, uint32_t node, const char *command, const char *parameters);
+    struct world *world,
+    uint32_t node,
+    const char *command,
+    const char *parameters,
+    const char *input);

@@ -73,15 +73,19 @@ static void fill_tablet(struct message *message, struct message_tablet *tablet, 
         tablet->closed_timestamp = rng_next(rng);
         break;
     case MESSAGE_ACK: tablet->decided = random_position(rng); break;
-    case MESSAGE_NACK: break;
+    case MESSAGE_NACK:
+    case MESSAGE_PING:
+    case MESSAGE_PONG: break;
     }
 }
 
 static struct message *random_message(struct rng *rng, struct epoch epoch)
 {
-    enum message_kind kind = (enum message_kind)(MESSAGE_OPEN + rng_below(rng, MESSAGE_NACK));
+    enum message_kind kind = (enum message_kind)(MESSAGE_OPEN + rng_below(rng, MESSAGE_PONG));
     struct message *message = message_new(kind);
     message->epoch = epoch;
+    if (kind == MESSAGE_PONG) message->cluster_flags = (uint32_t)rng_next(rng);
+    if (kind == MESSAGE_PING || kind == MESSAGE_PONG) return message;
     message->replica_id = random_guid(rng);
     message->session = rng_next(rng);
     if (kind == MESSAGE_OPEN) {
