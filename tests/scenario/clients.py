@@ -94,8 +94,8 @@ def go(source):
             install("The Go SDK", ["go", "mod", "init", "conformance"], cwd=folder)
             install("The Go SDK", ["go", "get", GO_SDK], cwd=folder)
     shutil.copy(source, os.path.join(folder, "main.go"))
-    for command in ["go", "mod", "tidy"], ["go", "build", "-o", "conformance", "."]:
-        install("The Go program", command, cwd=folder)
+    install("The Go SDK", ["go", "mod", "tidy"], cwd=folder)
+    subprocess.run(["go", "build", "-o", "conformance", "."], cwd=folder, check=True, timeout=INSTALL_TIMEOUT_S)
     return os.path.join(folder, "conformance")
 
 
