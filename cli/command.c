@@ -26,6 +26,8 @@
     {.name = "no-require-sync-replica", .kind = OPTION_FALSE, .parameter = "require_sync_replica", .help = "write even without a sync replica"}, \
     {.name = "atomicity", .kind = OPTION_STRING, .value = "full|none", .help = "full by default"}, \
     {.name = "durability", .kind = OPTION_STRING, .value = "sync|async", .help = "sync by default"}
+#define PLACEHOLDERS {.name = "placeholder-values", .kind = OPTION_YSON, .value = "YSON", .help = "a map of values for {names} in the query"}
+#define RANGE_LIMIT {.name = "range-expansion-limit", .kind = OPTION_INT, .value = "N", .help = "derive at most so many key ranges from WHERE"}
 #define TRANSACTION {.name = "transaction", .kind = OPTION_STRING, .parameter = "transaction_id", .help = "the transaction's id", .place = PLACE_REQUIRED}
 
 const struct option GLOBAL_OPTIONS[] = {
@@ -244,9 +246,25 @@ const struct command COMMANDS[] = {
             {.name = "forbid-full-scan", .kind = OPTION_FALSE, .parameter = "allow_full_scan", .help = "fail in this case"},
             {.name = "allow-join-without-index", .kind = OPTION_TRUE, .help = "even if every row has to be read"},
             {.name = "forbid-join-without-index", .kind = OPTION_FALSE, .parameter = "allow_join_without_index", .help = "fail in this case (default)"},
-            {.name = "placeholder-values", .kind = OPTION_YSON, .value = "YSON", .help = "a map of values for {names} in the query"},
+            PLACEHOLDERS,
             {.name = "replica-consistency", .kind = OPTION_STRING, .value = "none|sync", .help = "from which replicas of a replicated table"},
             {.name = "syntax-version", .kind = OPTION_INT, .value = "N", .help = "accepted for compatibility"},
+            RANGE_LIMIT,
+            {.name = "allow-incomplete-result", .kind = OPTION_FALSE, .parameter = "fail_on_incomplete_result", .help = "leave out what lies beyond a limit instead of failing"},
+            {.name = "memory-limit", .kind = OPTION_INT, .parameter = "memory_limit_per_node", .value = "BYTES", .help = "of groups, rows being ordered and joined rows"},
+            {.name = "print-statistics", .kind = OPTION_TRUE, .parameter = "enable_statistics", .help = "print rows read and others to standard error"},
+        },
+    },
+    {
+        .name = "explain-query",
+        .summary = "Print the plan of a query: key ranges, joins, types",
+        .output = OUTPUT_STRUCTURED,
+        .default_format = PRETTY_YSON,
+        .options = {
+            {.name = "query", .kind = OPTION_STRING, .help = "as select-rows takes it", .place = PLACE_REQUIRED},
+            FORMAT_OUT,
+            PLACEHOLDERS,
+            RANGE_LIMIT,
         },
     },
     {

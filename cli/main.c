@@ -81,6 +81,7 @@ static struct error *execute(
     const char *name,
     const struct node *parameters,
     struct slice input,
+    struct buffer *response_parameters,
     retable_output *output,
     void *context)
 {
@@ -91,6 +92,7 @@ static struct error *execute(
         .parameters = buffer_slice(&text),
         .input = input,
         .timeout_ms = COMMAND_TIMEOUT_MS,
+        .response_parameters = response_parameters,
     };
     return retable_execute(client, &request, output, context);
 }
@@ -105,7 +107,7 @@ static struct error *get(
     node_set_text(arena, parameters, "output_format", format);
     node_set_text(arena, parameters, "return_only_value", node_boolean(arena, true));
     CLEANUP(buffer_releasep) struct buffer answer = {0};
-    TRY(execute(client, "get", parameters, (struct slice){0}, keep_piece, &answer));
+    TRY(execute(client, "get", parameters, (struct slice){0}, NULL, keep_piece, &answer));
     return yson_parse(arena, buffer_slice(&answer), ret_node);
 }
 
@@ -157,11 +159,23 @@ static struct error *wait_for_state(
     }
 }
 
+// Beside the output, not in it.
+static struct error *print_response(struct arena *arena, const struct buffer *parameters)
+{
+    struct node *node = NULL;
+    CLEANUP(buffer_releasep) struct buffer text = {0};
+    TRY(yson_parse(arena, buffer_slice(parameters), &node));
+    yson_print(node, YSON_PRETTY, &text);
+    fprintf(stderr, "%.*s\n", SLICE(buffer_slice(&text)));
+    return NULL;
+}
+
 static struct error *run(struct retable_client *client, const struct invocation *invocation)
 {
     CLEANUP(arena_releasep) struct arena arena = {0};
     CLEANUP(buffer_releasep) struct buffer input = {0};
     CLEANUP(buffer_releasep) struct buffer answer = {0};
+    CLEANUP(buffer_releasep) struct buffer response_parameters = {0};
     const struct command *command = invocation->command;
     TRY(find_input(invocation, &input));
 
@@ -171,6 +185,7 @@ static struct error *run(struct retable_client *client, const struct invocation 
         execute_name(&arena, command),
         invocation->parameters,
         buffer_slice(&input),
+        &response_parameters,
         is_streamed ? print_piece : keep_piece,
         is_streamed ? (void *)stdout : (void *)&answer));
     if (!is_streamed) {
@@ -178,6 +193,7 @@ static struct error *run(struct retable_client *client, const struct invocation 
         bool has_format = invocation->has_format;
         TRY(output_print(command->output, has_format, buffer_slice(&answer), stdout));
     }
+    if (response_parameters.size > 0) TRY(print_response(&arena, &response_parameters));
     return invocation->wants_sync ? wait_for_state(client, invocation) : NULL;
 }
 

@@ -28,6 +28,7 @@ struct execution {
     bool is_sent;
     bool is_query;
     uint64_t deadline_us;
+    struct buffer *parameters; // Borrowed; NULL if response parameters are not wanted.
     retable_output *output;
     retable_callback *callback;
     void *context; // Borrowed.
@@ -293,16 +294,20 @@ static void on_execution_message(void *context, struct rpc_stream *stream, struc
     struct execution *execution = context;
     CLEANUP(arena_releasep) struct arena arena = {0};
     struct slice piece = {0};
+    struct slice parameters = {0};
     struct error *error;
     if (execution->is_query) {
         Retable__V1__SelectResponse *response = NULL;
         error = WIRE_DECODE(&arena, retable__v1__select_response, message, &response);
         if (!error) piece = wire_slice(response->rowset);
+        if (!error) parameters = wire_slice(response->statistics);
     } else {
         Retable__V1__ExecuteResponse *response = NULL;
         error = WIRE_DECODE(&arena, retable__v1__execute_response, message, &response);
         if (!error) piece = wire_slice(response->output);
+        if (!error) parameters = wire_slice(response->response_parameters);
     }
+    if (!error && execution->parameters) buffer_append_slice(execution->parameters, parameters);
     if (error) {
         rpc_stream_finish(stream, error);
     } else {
@@ -352,6 +357,7 @@ static struct error *start_execution(
     const ProtobufCMessage *request,
     bool is_query,
     uint64_t timeout_ms,
+    struct buffer *parameters,
     retable_output *output,
     retable_callback *callback,
     void *context)
@@ -364,6 +370,7 @@ static struct error *start_execution(
     execution->client = client;
     execution->is_query = is_query;
     execution->deadline_us = deadline_of(timeout_ms);
+    execution->parameters = parameters;
     execution->output = output;
     execution->callback = callback;
     execution->context = context;
@@ -387,7 +394,14 @@ struct error *retable_client_execute(
     request.parameters = wire_bytes(execute->parameters);
     request.input = wire_bytes(execute->input);
     return start_execution(
-        client, &request.base, false, execute->timeout_ms, output, callback, context);
+        client,
+        &request.base,
+        false,
+        execute->timeout_ms,
+        execute->response_parameters,
+        output,
+        callback,
+        context);
 }
 
 struct error *retable_client_select(
@@ -407,8 +421,20 @@ struct error *retable_client_select(
     request.placeholder_values = wire_bytes(select->placeholder_values);
     request.transaction_id = wire_guid(select->transaction_id, transaction_bytes);
     request.timeout_ms = select->timeout_ms;
+    request.forbid_full_scan = select->forbid_full_scan;
+    request.allow_join_without_index = select->allow_join_without_index;
+    request.range_expansion_limit = select->range_expansion_limit;
+    request.memory_limit = select->memory_limit;
+    request.enable_statistics = select->statistics != NULL;
     return start_execution(
-        client, &request.base, true, select->timeout_ms, output, callback, context);
+        client,
+        &request.base,
+        true,
+        select->timeout_ms,
+        select->statistics,
+        output,
+        callback,
+        context);
 }
 
 // ---------------------------------------------------------------- the same, waiting

@@ -26,6 +26,7 @@
 
 #define RETABLE_TIMEOUT_MS_DEFAULT UINT64_C(30000)
 
+struct buffer;
 struct retable_client;
 
 struct retable_options {
@@ -148,6 +149,9 @@ struct retable_execute {
     struct slice parameters; // A YSON map.
     struct slice input;
     uint64_t timeout_ms; // For the whole of it; 0 stands for the default.
+    // Gets what the command says besides its output, a YSON map, before the callback; NULL if it is
+    // not wanted. Must live until then.
+    struct buffer *response_parameters;
 };
 
 struct retable_select {
@@ -157,8 +161,13 @@ struct retable_select {
     uint64_t output_row_limit;
     bool allow_incomplete_result;
     struct slice placeholder_values; // A YSON map, or empty.
+    bool forbid_full_scan;
+    bool allow_join_without_index;
+    uint64_t range_expansion_limit; // 0 stands for the default, as it does in the next one.
+    uint64_t memory_limit;          // In bytes.
     struct guid transaction_id;
     uint64_t timeout_ms;
+    struct buffer *statistics; // Like response_parameters of retable_execute.
 };
 
 // Run a command, or a query; its pieces of output, or rowsets, are given to `output` as they come,
@@ -182,8 +191,6 @@ MUST_USE struct error *retable_commit(
     struct retable_client *client,
     const struct retable_commit *commit,
     uint64_t *ret_commit_timestamp);
-
-struct buffer;
 
 // Appends the rowset to `rowset`.
 MUST_USE struct error *retable_lookup(

@@ -2,6 +2,7 @@
 
 #include "cluster/client_requests.h"
 #include "io/wire.h"
+#include "model/yson.h"
 #include "proto/retable/v1/client.pb-c.h"
 
 #include <assert.h>
@@ -83,9 +84,10 @@ struct exchange {
     struct rpc_stream *stream;  // NULL when the client is gone.
     read_function *read;
     bool has_request;
-    bool is_waiting;         // For the machine.
-    struct request *request; // Answered, and being sent: SELECT.
-    struct buffer output;    // The same: COMMAND.
+    bool is_waiting;          // For the machine.
+    struct request *request;  // Answered, and being sent: SELECT.
+    struct buffer output;     // The same: COMMAND.
+    struct buffer parameters; // Of a response: YSON, to go with the last piece.
     size_t sent_size;
     size_t sent_count; // Of blocks.
     struct exchange *prev;
@@ -97,6 +99,7 @@ static void free_exchange(struct exchange *exchange)
     DL_DELETE(exchange->face->exchanges, exchange);
     request_free(exchange->request);
     buffer_release(&exchange->output);
+    buffer_release(&exchange->parameters);
     free(exchange);
 }
 
@@ -111,15 +114,20 @@ static bool next_piece(struct exchange *exchange, struct buffer *piece)
         response.rowset = wire_bytes(
             slice_from(request->output.data + exchange->sent_size, end - exchange->sent_size));
         exchange->sent_size = end;
+        bool is_last = exchange->sent_count == arr_count(request->block_ends);
+        if (is_last) response.statistics = wire_bytes(buffer_slice(&exchange->parameters));
         wire_encode(&response.base, piece);
         return true;
     }
     size_t size = MIN(exchange->output.size - exchange->sent_size, (size_t)PIECE_SIZE_MAX);
-    if (size == 0) return false;
+    if (size == 0 && exchange->parameters.size == 0) return false;
     Retable__V1__ExecuteResponse response = RETABLE__V1__EXECUTE_RESPONSE__INIT;
     response.output = wire_bytes(slice_from(exchange->output.data + exchange->sent_size, size));
     exchange->sent_size += size;
+    bool is_last = exchange->sent_size == exchange->output.size;
+    if (is_last) response.response_parameters = wire_bytes(buffer_slice(&exchange->parameters));
     wire_encode(&response.base, piece);
+    if (is_last) buffer_clear(&exchange->parameters);
     return true;
 }
 
@@ -150,6 +158,8 @@ static void on_exchange_answered(struct request_owner *owner, struct request *re
     if (!error && request->kind == REQUEST_COMMAND)
         error = request_write_output(request, &exchange->output);
     if (!error) error = buffer_check(&exchange->output, "Output of a command");
+    if (!error && request->response_parameters)
+        yson_print(request->response_parameters, YSON_BINARY, &exchange->parameters);
     if (!error && request->kind == REQUEST_SELECT) exchange->request = TAKE(request);
     request_free(request);
     if (error) {

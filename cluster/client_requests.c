@@ -169,8 +169,18 @@ struct error *client_read_select(struct request *request, struct slice message, 
     request->table_path_count = (uint32_t)select->n_table_paths;
     for (size_t i = 0; i < select->n_table_paths; i++)
         request->table_paths[i] = slice_from_text(select->table_paths[i]);
-    if (select->placeholder_values.len > 0)
-        return error_new(ERROR_GENERIC, "Placeholders in queries are not supported");
+    request->range_expansion_limit = select->range_expansion_limit;
+    request->memory_limit = select->memory_limit;
+    request->forbid_full_scan = select->forbid_full_scan;
+    request->allow_join_without_index = select->allow_join_without_index;
+    request->enable_statistics = select->enable_statistics;
+    if (select->placeholder_values.len > 0) {
+        struct slice values = wire_slice(select->placeholder_values);
+        struct error *error = yson_parse(&request->arena, values, &request->placeholder_values);
+        if (error) return error_wrap(error, ERROR_GENERIC, "Placeholder values are not YSON");
+        if (request->placeholder_values->type != NODE_MAP)
+            return error_new(ERROR_GENERIC, "Placeholder values must be a map");
+    }
     TRY(wire_get_guid(
         select->upstream_replica_id, "upstream_replica_id", &request->upstream_replica_id));
     return wire_get_guid(select->transaction_id, "transaction_id", &request->transaction_id);

@@ -2,6 +2,7 @@
 
 #include "cluster/reads.h"
 #include "io/wire.h"
+#include "model/yson.h"
 #include "proto/retable/v1/client.pb-c.h"
 
 #define LOOKUP_METHOD "/retable.v1.Client/Lookup"
@@ -112,6 +113,10 @@ static void on_rowset(void *context, struct rpc_stream *stream, struct slice byt
         arr_add(request->block_ends, request->output.size);
         error = check_output(request);
     }
+    if (!error && response->statistics.len > 0) {
+        struct slice statistics = wire_slice(response->statistics);
+        error = yson_parse(&request->arena, statistics, &request->response_parameters);
+    }
     if (error) rpc_stream_finish(stream, error);
 }
 
@@ -140,6 +145,11 @@ static void forward_select(struct forward *forward, struct rpc_channel *channel)
     select.input_row_limit = request->input_row_limit;
     select.output_row_limit = request->output_row_limit;
     select.allow_incomplete_result = request->allow_incomplete_result;
+    select.range_expansion_limit = request->range_expansion_limit;
+    select.memory_limit = request->memory_limit;
+    select.forbid_full_scan = request->forbid_full_scan;
+    select.allow_join_without_index = request->allow_join_without_index;
+    select.enable_statistics = request->enable_statistics;
     select.timeout_ms = timeout_ms(forward);
     select.n_table_paths = request->table_path_count;
     select.table_paths = text_fields(&arena, request->table_paths, request->table_path_count);

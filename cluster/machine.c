@@ -554,6 +554,14 @@ static struct error *start_select(struct machine *machine, struct request *reque
     const struct select_plan *plan = request->select;
     struct table **tables = ARENA_NEW(&request->arena, struct table *, plan->path_count);
     TRY(resolve_tables(machine, request, tables));
+    if (request->is_explanation) {
+        TRY(select_bind(request, tables));
+        request->node = select_explain(request, &request->arena);
+        request->output_kind = OUTPUT_NODE;
+        *ret_taken = true;
+        cell_reply(&machine->cell, machine->cell.lsn, request);
+        return NULL;
+    }
     size_t replicated_count = 0;
     for (size_t i = 0; i < plan->path_count; i++) replicated_count += tables[i]->is_replicated;
     if (replicated_count > 0) {

@@ -1,7 +1,6 @@
 #include "cluster/reads.h"
 
 #include "base/hash.h"
-#include "cluster/core/layout.h"
 #include "cluster/core/versions.h"
 #include "cluster/core/writes.h"
 #include "model/key.h"
@@ -156,144 +155,6 @@ struct error *lookup_run(struct request *request, struct store_iterator *iterato
 }
 
 // -------------------------------------------------------------------------------------------------
-// Select: tables as sources of rows
-
-struct table_source {
-    struct row_source base;
-    const struct select_table *table;
-    struct store *store;
-    const struct store_snapshot *snapshot;
-    uint64_t timestamp;
-};
-
-struct table_scan {
-    struct row_scan base;
-    const struct table_source *source;
-    const struct row_range *ranges;
-    size_t range_count;
-    size_t range; // Being read.
-    bool is_range_open;
-    struct version_scan versions;
-    struct store_iterator *ordered; // Of one tablet.
-    uint32_t tablet;
-    struct arena arena;
-    struct value *values;
-};
-
-static void close_scan(struct row_scan *base)
-{
-    struct table_scan *scan = (struct table_scan *)base;
-    if (scan->is_range_open) version_scan_release(&scan->versions);
-    store_iterator_free(scan->ordered);
-    arena_release(&scan->arena);
-    free(scan->values);
-    free(scan);
-}
-
-static struct error *next_sorted(struct row_scan *base, const struct value **ret_row)
-{
-    struct table_scan *scan = (struct table_scan *)base;
-    const struct table_source *source = scan->source;
-    arena_reset(&scan->arena); // What the last row had is not needed any more.
-    *ret_row = NULL;
-    while (scan->range < scan->range_count) {
-        if (!scan->is_range_open) {
-            const struct row_range *range = &scan->ranges[scan->range];
-            version_scan_init(
-                &scan->versions,
-                source->store,
-                source->snapshot,
-                source->table->schema,
-                source->table->table_number,
-                range->begin,
-                range->end,
-                source->timestamp,
-                &scan->arena);
-            scan->is_range_open = true;
-        }
-        bool is_found = false;
-        TRY(version_scan_next(&scan->versions, scan->values, &is_found));
-        if (is_found) {
-            *ret_row = scan->values;
-            return NULL;
-        }
-        version_scan_release(&scan->versions);
-        scan->is_range_open = false;
-        scan->range++;
-    }
-    return NULL;
-}
-
-// The schema that the query sees begins with $tablet_index and $row_index; stored rows know the
-// columns behind these two by the same ids.
-static struct error *next_ordered(struct row_scan *base, const struct value **ret_row)
-{
-    struct table_scan *scan = (struct table_scan *)base;
-    const struct table_source *source = scan->source;
-    const struct select_table *table = source->table;
-    *ret_row = NULL;
-    arena_reset(&scan->arena);
-    while (scan->tablet < table->tablet_count) {
-        uint32_t number = table->tablet_numbers[scan->tablet];
-        if (!scan->ordered) {
-            struct layout_key begin = layout_prefix(layout_ordered_row(number, 0), 4);
-            struct layout_key end = layout_after(begin);
-            scan->ordered = store_iterator_new(
-                source->store,
-                source->snapshot,
-                STORE_DATA,
-                layout_slice(&begin),
-                layout_slice(&end));
-            store_iterator_seek(scan->ordered, layout_slice(&begin));
-        }
-        while (store_iterator_is_valid(scan->ordered)) {
-            uint64_t timestamp = 0;
-            struct reader key = reader_from(store_iterator_key(scan->ordered));
-            get_raw(&key, 4);
-            uint64_t row_index = get_big64(&key);
-            TRY(reader_finish(&key, "Key of an ordered row"));
-            struct slice stored = store_iterator_value(scan->ordered);
-            TRY(ordered_decode(&scan->arena, table->schema, stored, &timestamp, scan->values));
-            store_iterator_next(scan->ordered);
-            if (timestamp > source->timestamp) continue;
-            scan->values[0] = value_int64(0, scan->tablet);
-            scan->values[1] = value_int64(1, (int64_t)row_index);
-            *ret_row = scan->values;
-            return NULL;
-        }
-        TRY(store_iterator_error(scan->ordered));
-        store_iterator_free(TAKE(scan->ordered));
-        scan->tablet++;
-    }
-    return NULL;
-}
-
-static const struct row_scan_methods SORTED_SCAN = {.next = next_sorted, .close = close_scan};
-static const struct row_scan_methods ORDERED_SCAN = {.next = next_ordered, .close = close_scan};
-
-static struct error *open_scan(
-    struct row_source *base,
-    const struct row_range *ranges,
-    size_t range_count,
-    const bool *columns,
-    struct row_scan **ret_scan)
-{
-    (void)columns;
-    struct table_source *source = (struct table_source *)base;
-    struct table_scan *scan = must_alloc(calloc(1, sizeof *scan));
-    scan->base.methods = source->table->is_sorted ? &SORTED_SCAN : &ORDERED_SCAN;
-    scan->source = source;
-    scan->ranges = ranges;
-    scan->range_count = range_count;
-    scan->values = must_alloc(calloc(source->table->schema->column_count, sizeof *scan->values));
-    if (range_count == 0) scan->tablet = source->table->tablet_count;
-    *ret_scan = &scan->base;
-    return NULL;
-}
-
-static const struct row_source_methods TABLE_SOURCE = {.open = open_scan};
-
-// -------------------------------------------------------------------------------------------------
 // Select: the output as rowsets
 
 struct block_sink {
@@ -326,7 +187,10 @@ static struct error *write_row(struct query_sink *base, const struct row *row)
 struct error *select_parse(struct request *request)
 {
     struct select_plan *plan = ARENA_NEW(&request->arena, struct select_plan, 1);
-    TRY(query_parse(&request->arena, request->query, NULL, &plan->query));
+    TRY(query_parse(&request->arena, request->query, request->placeholder_values, &plan->query));
+    // Whoever it is sent on to needs no placeholders.
+    request->query = query_text(plan->query);
+    request->placeholder_values = NULL;
     plan->paths = query_tables(plan->query, &plan->path_count);
     if (request->table_path_count != 0 && request->table_path_count != plan->path_count) {
         return error_new(ERROR_GENERIC, "Query has another number of tables than paths were given");
@@ -335,39 +199,19 @@ struct error *select_parse(struct request *request)
     return NULL;
 }
 
-static struct schema *ordered_schema(struct arena *arena, const struct schema *schema)
-{
-    struct schema *wide = ARENA_NEW(arena, struct schema, 1);
-    *wide = *schema;
-    wide->column_count = (uint16_t)(schema->column_count + 2);
-    wide->key_column_count = 2;
-    wide->columns = ARENA_NEW(arena, struct column, wide->column_count);
-    static const char *const NAMES[] = {"$tablet_index", "$row_index"};
-    for (uint16_t i = 0; i < 2; i++) {
-        wide->columns[i] = (struct column){
-            .name = slice_from_text(NAMES[i]),
-            .type = COLUMN_INT64,
-            .is_key = true,
-            .id = (uint16_t)(UINT16_MAX - 1 - i),
-        };
-    }
-    memcpy(&wide->columns[2], schema->columns, schema->column_count * sizeof *schema->columns);
-    return wide;
-}
-
 struct error *select_bind(struct request *request, struct table *const *tables)
 {
     struct arena *arena = &request->arena;
     struct select_plan *plan = request->select;
-    plan->tables = ARENA_NEW(arena, struct select_table, plan->path_count);
+    plan->tables = ARENA_NEW(arena, struct source_table, plan->path_count);
     const struct schema **schemas = ARENA_NEW(arena, const struct schema *, plan->path_count);
     for (size_t i = 0; i < plan->path_count; i++) {
         const struct table *table = tables[i];
-        struct select_table *st = &plan->tables[i];
+        struct source_table *st = &plan->tables[i];
         st->path = plan->paths[i];
         st->is_sorted = table_is_sorted(table);
         st->schema = schema_copy(arena, table->schema);
-        if (!st->is_sorted) st->schema = ordered_schema(arena, st->schema);
+        if (!st->is_sorted) st->schema = table_source_schema(arena, st->schema);
         st->table_number = table->number;
         st->tablet_count = table->tablet_count;
         st->tablet_numbers = ARENA_NEW(arena, uint32_t, table->tablet_count);
@@ -376,7 +220,19 @@ struct error *select_bind(struct request *request, struct table *const *tables)
         }
         schemas[i] = st->schema;
     }
-    return query_bind(arena, plan->query, schemas, plan->path_count, &plan->plan);
+    struct query_bind_options options = {
+        .range_count_max = request->range_expansion_limit,
+        .forbids_full_scan = request->forbid_full_scan,
+        .forbids_unindexed_join = !request->allow_join_without_index,
+    };
+    return query_bind(arena, plan->query, schemas, plan->path_count, &options, &plan->plan);
+}
+
+struct node *select_explain(const struct request *request, struct arena *arena)
+{
+    struct node *map = node_map(arena);
+    node_set_text(arena, map, "query", query_plan_explain(request->select->plan, arena));
+    return map;
 }
 
 static struct error *run_steps(
@@ -392,6 +248,32 @@ static struct error *run_steps(
     return NULL;
 }
 
+// As YTsaurus names them. There is one level: a query runs in one place.
+static struct node *explain_statistics(
+    struct arena *arena, const struct query_statistics *statistics, uint64_t spent_us)
+{
+    struct node *map = node_map(arena);
+    const struct {
+        const char *name;
+        uint64_t number;
+    } numbers[] = {
+        {"rows_read", statistics->rows_read},
+        {"data_weight_read", statistics->data_weight_read},
+        {"rows_written", statistics->rows_written},
+        {"memory_usage", statistics->memory_size},
+        {"execute_time", spent_us},
+    };
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        node_set_text(arena, map, numbers[i].name, node_uint64(arena, numbers[i].number));
+    }
+    struct node *incomplete_input = node_boolean(arena, statistics->is_input_incomplete);
+    struct node *incomplete_output = node_boolean(arena, statistics->is_output_incomplete);
+    node_set_text(arena, map, "incomplete_input", incomplete_input);
+    node_set_text(arena, map, "incomplete_output", incomplete_output);
+    node_set_text(arena, map, "inner_statistics", node_list(arena));
+    return map;
+}
+
 struct error *select_run(
     struct request *request,
     struct store *store,
@@ -403,22 +285,20 @@ struct error *select_run(
     struct table_source *sources = ARENA_NEW(arena, struct table_source, plan->path_count);
     struct row_source **bases = ARENA_NEW(arena, struct row_source *, plan->path_count);
     for (size_t i = 0; i < plan->path_count; i++) {
-        sources[i] = (struct table_source){
-            .base = {.methods = &TABLE_SOURCE},
-            .table = &plan->tables[i],
-            .store = store,
-            .snapshot = snapshot,
-            .timestamp = MIN(request->timestamp, TIMESTAMP_MAX),
-        };
+        uint64_t timestamp = MIN(request->timestamp, TIMESTAMP_MAX);
+        table_source_init(&sources[i], &plan->tables[i], store, snapshot, timestamp);
         bases[i] = &sources[i].base;
     }
     bool has_input_limit = request->input_row_limit != 0;
     bool has_output_limit = request->output_row_limit != 0;
+    bool has_memory_limit = request->memory_limit != 0;
+    uint64_t start_us = now_us ? now_us() : 0;
     struct query_limits limits = {
         .input_row_count_max = has_input_limit ? request->input_row_limit : READ_INPUT_ROW_LIMIT,
         .output_row_count_max =
             has_output_limit ? request->output_row_limit : READ_OUTPUT_ROW_LIMIT,
-        .memory_size_max = READ_MEMORY_SIZE_MAX,
+        .memory_size_max = has_memory_limit ? MIN(request->memory_limit, READ_MEMORY_SIZE_MAX)
+                                            : READ_MEMORY_SIZE_MAX,
         .fail_on_limit = !request->allow_incomplete_result,
     };
     buffer_init(&request->output, READ_OUTPUT_SIZE_MAX);
@@ -431,6 +311,11 @@ struct error *select_run(
         query_execution_new(plan->plan, bases, plan->path_count, &limits, &sink.base);
     struct error *error = run_steps(request, execution, now_us);
     if (!error) error = finish_block(&sink); // At least one, so that names are known.
+    if (request->enable_statistics) {
+        struct query_statistics statistics = query_execution_statistics(execution);
+        uint64_t spent_us = now_us ? now_us() - start_us : 0;
+        request->response_parameters = explain_statistics(arena, &statistics, spent_us);
+    }
     query_execution_free(execution);
     buffer_release(&sink.rows);
     request->output_kind = OUTPUT_ROWSET;

@@ -5,6 +5,7 @@
 
 #include "cluster/core/objects.h"
 #include "cluster/core/request.h"
+#include "cluster/core/table_source.h"
 #include "cluster/query/query.h"
 
 #define READ_OUTPUT_SIZE_MAX  (UINT64_C(128) << 20)
@@ -32,21 +33,11 @@ MUST_USE struct error *lookup_plan(struct request *request, struct table *table)
 // stem iterator over STORE_DATA; it serves any number of lookups.
 MUST_USE struct error *lookup_run(struct request *request, struct store_iterator *iterator);
 
-struct select_table {
-    struct slice path;
-    struct schema
-        *schema; // As the query sees it: an ordered table begins with its two index columns.
-    bool is_sorted;
-    uint32_t table_number;
-    uint32_t *tablet_numbers; // Of ordered tables.
-    uint32_t tablet_count;
-};
-
 struct select_plan {
     struct query *query;
     const struct slice *paths; // As the query has them.
     size_t path_count;
-    struct select_table *tables;
+    struct source_table *tables;
     struct query_plan *plan;
 };
 
@@ -55,6 +46,9 @@ MUST_USE struct error *select_parse(struct request *request);
 
 // Binds it to tables, one for each path.
 MUST_USE struct error *select_bind(struct request *request, struct table *const *tables);
+
+// The plan of a bound query, for people.
+struct node *select_explain(const struct request *request, struct arena *arena);
 
 // Runs a bound query: fills the request's output with rowsets. Checks `is_cancelled` (may be NULL)
 // and the clock `now_us` between steps.

@@ -26,6 +26,7 @@ const struct command COMMANDS[] = {
     {"delete_rows", TABLE, NONE, true, true, command_delete_rows},
     {"lookup_rows", TABLE, TABLE, false, true, command_lookup_rows},
     {"select_rows", NONE, TABLE, false, true, command_select_rows},
+    {"explain_query", NONE, NODE, false, true, command_explain_query},
     {"start_transaction", NONE, NODE, true, false, command_start_transaction},
     {"ping_transaction", NONE, NONE, true, false, command_ping_transaction},
     {"commit_transaction", NONE, NONE, true, false, command_commit_transaction},

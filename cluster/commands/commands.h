@@ -196,6 +196,7 @@ void command_insert_rows(struct machine *machine, struct request *request);
 void command_delete_rows(struct machine *machine, struct request *request);
 void command_lookup_rows(struct machine *machine, struct request *request);
 void command_select_rows(struct machine *machine, struct request *request);
+void command_explain_query(struct machine *machine, struct request *request);
 void command_start_transaction(struct machine *machine, struct request *request);
 void command_ping_transaction(struct machine *machine, struct request *request);
 void command_commit_transaction(struct machine *machine, struct request *request);

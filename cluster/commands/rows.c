@@ -104,24 +104,74 @@ void command_lookup_rows(struct machine *machine, struct request *request)
     machine_lookup(machine, request);
 }
 
-static struct error *read_select(struct request *request)
+// The client may want to wait no longer than so many milliseconds.
+static struct error *read_timeout(const struct machine *machine, struct request *request)
+{
+    uint64_t timeout_ms = 0;
+    TRY(node_get_uint64(request->parameters, "timeout", &timeout_ms));
+    if (timeout_ms == 0) return NULL;
+    uint64_t timeout_us = MIN(timeout_ms, TRANSACTION_TIMEOUT_MS_MAX) * 1000;
+    request->deadline_us = MIN(request->deadline_us, machine->cell.now_us + timeout_us);
+    return NULL;
+}
+
+static struct error *refuse_parameter(const struct node *parameters, const char *name)
+{
+    const struct node *value = node_find_text(parameters, name);
+    if (!value || value->type == NODE_ENTITY) return NULL;
+    return error_new(ERROR_GENERIC, "Parameter \"%s\" is not supported", name);
+}
+
+static struct error *read_select(const struct machine *machine, struct request *request)
 {
     const struct node *parameters = request->parameters;
     TRY(node_get_string(parameters, "query", &request->query));
     if (request->query.size == 0) return error_new(ERROR_GENERIC, "Parameter \"query\" is missing");
     TRY(read_timestamp(request));
     TRY(node_get_uint64(parameters, "input_row_limit", &request->input_row_limit));
-    return node_get_uint64(parameters, "output_row_limit", &request->output_row_limit);
+    TRY(node_get_uint64(parameters, "output_row_limit", &request->output_row_limit));
+    TRY(node_get_uint64(parameters, "range_expansion_limit", &request->range_expansion_limit));
+    TRY(node_get_uint64(parameters, "memory_limit_per_node", &request->memory_limit));
+    TRY(node_get_boolean(parameters, "enable_statistics", &request->enable_statistics));
+    bool fails = true;
+    TRY(node_get_boolean(parameters, "fail_on_incomplete_result", &fails));
+    request->allow_incomplete_result = !fails;
+    bool allows_full_scan = true;
+    TRY(node_get_boolean(parameters, "allow_full_scan", &allows_full_scan));
+    request->forbid_full_scan = !allows_full_scan;
+    TRY(node_get_boolean(
+        parameters, "allow_join_without_index", &request->allow_join_without_index));
+    TRY(read_timeout(machine, request));
+    TRY(refuse_parameter(parameters, "udf_registry_path"));
+    TRY(refuse_parameter(parameters, "retention_timestamp"));
+    struct node *placeholders = node_find_text(parameters, "placeholder_values");
+    if (!placeholders || placeholders->type == NODE_ENTITY) return NULL;
+    if (placeholders->type != NODE_MAP) {
+        return error_new(ERROR_GENERIC, "Parameter \"placeholder_values\" must be a map");
+    }
+    request->placeholder_values = placeholders;
+    return NULL;
 }
 
-void command_select_rows(struct machine *machine, struct request *request)
+static void start_select(struct machine *machine, struct request *request)
 {
-    struct error *error = read_select(request);
+    struct error *error = read_select(machine, request);
     if (error) {
         cell_fail(&machine->cell, request, error);
         return;
     }
     machine_select(machine, request);
+}
+
+void command_select_rows(struct machine *machine, struct request *request)
+{
+    start_select(machine, request);
+}
+
+void command_explain_query(struct machine *machine, struct request *request)
+{
+    request->is_explanation = true;
+    start_select(machine, request);
 }
 
 // -------------------------------------------------------------------------------------------------

@@ -69,6 +69,13 @@ struct request {
     uint64_t input_row_limit;     // SELECT; 0 for the default.
     uint64_t output_row_limit;    // SELECT; 0 for the default.
     bool allow_incomplete_result; // SELECT: what lies beyond a limit is left out.
+    struct node *placeholder_values; // SELECT: a map of values for {names}; NULL for none.
+    uint64_t range_expansion_limit;  // SELECT; 0 for the default, like the next one.
+    uint64_t memory_limit;           // SELECT, in bytes.
+    bool forbid_full_scan;           // SELECT.
+    bool allow_join_without_index;   // SELECT.
+    bool enable_statistics;          // SELECT: `response_parameters` is wanted.
+    bool is_explanation;             // SELECT: the plan is wanted, not the rows.
     struct guid
         upstream_replica_id; // LOOKUP, SELECT sent on by a coordinator: what the table must be.
 
@@ -87,6 +94,7 @@ struct request {
     struct guid id;
     enum request_output output_kind;
     struct node *node;
+    struct node *response_parameters; // What a command says besides its output: a map, or NULL.
     struct buffer output; // A rowset, or if `block_ends` says so several, one after another.
     size_t *block_ends;   // stb array: where each rowset of a select's output ends.
 

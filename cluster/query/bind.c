@@ -150,6 +150,7 @@ static struct error *bind_using(struct binder *binder, uint32_t table)
 {
     struct plan_join *join = &binder->plan->tables[table].join;
     const struct syntax_list *columns = &binder->query->tables[table].using_columns;
+    binder->typer.names.is_in_using = true;
     for (uint32_t i = 0; i < columns->count; i++) {
         const struct syntax *reference = columns->items[i];
         TRY(add_equation(binder, join, table, reference, reference));
@@ -158,6 +159,7 @@ static struct error *bind_using(struct binder *binder, uint32_t table)
         assert(!column || column->table == table);
         if (column) column->is_repeated = true;
     }
+    binder->typer.names.is_in_using = false;
     return NULL;
 }
 
@@ -441,7 +443,10 @@ static void find_wanted_columns(struct query_plan *plan)
     for (uint32_t i = 0; i < plan->order_count; i++) want(plan, plan->order[i].expression);
 }
 
-static struct error *bind_clauses(struct binder *binder, const struct schema *const *schemas)
+static struct error *bind_clauses(
+    struct binder *binder,
+    const struct schema *const *schemas,
+    const struct query_bind_options *options)
 {
     const struct query *query = binder->query;
     struct query_plan *plan = binder->plan;
@@ -462,8 +467,42 @@ static struct error *bind_clauses(struct binder *binder, const struct schema *co
     plan->aggregate_count = binder->typer.aggregate_count;
     plan->slot_count = binder->typer.slot_count;
     find_wanted_columns(plan);
+    bool is_limited =
+        options->range_count_max > 0 && options->range_count_max < QUERY_RANGE_COUNT_MAX;
     ranges_derive(
-        binder->arena, plan->pre_where, plan->tables[0].schema, &plan->ranges, &plan->range_count);
+        binder->arena,
+        plan->pre_where,
+        plan->tables[0].schema,
+        is_limited ? options->range_count_max : QUERY_RANGE_COUNT_MAX,
+        &plan->ranges,
+        &plan->range_count);
+    return NULL;
+}
+
+static bool is_full_scan(const struct query_plan *plan)
+{
+    return plan->range_count == 1 && plan->ranges[0].begin.size == 0 &&
+           plan->ranges[0].end.size == 0;
+}
+
+static struct error *check_options(
+    const struct query_plan *plan, const struct query_bind_options *options)
+{
+    if (options->forbids_full_scan && is_full_scan(plan)) {
+        return error_new(
+            ERROR_GENERIC,
+            "Full scan of table %.*s is forbidden: restrict its key columns in WHERE, or set "
+            "\"allow_full_scan\"",
+            SLICE(plan->tables[0].path));
+    }
+    for (uint32_t i = 1; i < plan->table_count; i++) {
+        if (!options->forbids_unindexed_join || plan->tables[i].join.key_prefix_count > 0) continue;
+        return error_new(
+            ERROR_GENERIC,
+            "Foreign table key is not used in the join clause: equate the first key column of "
+            "table %.*s, or set \"allow_join_without_index\"",
+            SLICE(plan->tables[i].path));
+    }
     return NULL;
 }
 
@@ -472,6 +511,7 @@ struct error *query_bind(
     const struct query *query,
     const struct schema *const *schemas,
     size_t schema_count,
+    const struct query_bind_options *options,
     struct query_plan **ret_plan)
 {
     assert(schema_count == query->table_count);
@@ -483,7 +523,8 @@ struct error *query_bind(
         .typer = {.arena = arena, .query = query},
     };
     evaluator_init(&binder.typer.folder, 0);
-    TRY(bind_clauses(&binder, schemas));
+    TRY(bind_clauses(&binder, schemas, options));
+    TRY(check_options(binder.plan, options));
     *ret_plan = binder.plan;
     return NULL;
 }

@@ -92,6 +92,22 @@ struct names_alias *names_find_alias(const struct names *names, struct slice nam
     return NULL;
 }
 
+// Whether a column is of a table without alias.
+static bool is_plain(const struct names *names, const struct names_column *column)
+{
+    return names->query->tables[column->table].alias.size == 0;
+}
+
+// Whether one of the columns of the same name is.
+static bool has_plain(const struct names *names, uint32_t first)
+{
+    for (uint32_t i = first; i < names->column_count; i++) {
+        if (!slice_equal(names->columns[i].name, names->columns[first].name)) return false;
+        if (is_plain(names, &names->columns[i])) return true;
+    }
+    return false;
+}
+
 struct error *names_find_column(
     const struct names *names,
     const struct syntax *reference,
@@ -109,6 +125,7 @@ struct error *names_find_column(
             to = middle;
         }
     }
+    bool needs_plain = reference->table.size == 0 && !names->is_in_using && has_plain(names, from);
     struct names_column *found = NULL;
     for (uint32_t i = from; i < names->column_count; i++) {
         struct names_column *column = &names->columns[i];
@@ -119,6 +136,7 @@ struct error *names_find_column(
             if (slice_equal(alias, reference->table)) found = column;
             continue;
         }
+        if (needs_plain && !is_plain(names, column)) continue;
         if (column->is_repeated && begin < column->table) continue;
         if (found) {
             return error_set_u64(

@@ -23,6 +23,7 @@ struct names {
     uint32_t alias_count;
     struct names_column *columns; // Sorted by name, then by table.
     uint32_t column_count;
+    bool is_in_using; // A name there means a column of both sides, whatever their aliases.
 };
 
 // Fails if an alias is defined twice, or a table has the alias of another one.
@@ -36,8 +37,9 @@ MUST_USE struct error *names_init(
 // NULL if there is no such alias, or it is just being expanded.
 struct names_alias *names_find_alias(const struct names *names, struct slice name);
 
-// Finds the column that a reference means among the tables [begin, end). NULL if there is none; an
-// error if there are several.
+// Finds the column that a reference means: one of its table, or without a table, one of a table
+// that has no alias, and only if there is none such, one of another. NULL if it is not among the
+// tables [begin, end); an error if there are several.
 MUST_USE struct error *names_find_column(
     const struct names *names,
     const struct syntax *reference,

@@ -50,6 +50,13 @@ struct slice query_text(const struct query *query);
 // The same path may occur more than once. Borrowed from the query.
 const struct slice *query_tables(const struct query *query, size_t *ret_count);
 
+// What a plan may not be. Zeroes stand for the defaults.
+struct query_bind_options {
+    uint64_t range_count_max; // Beyond it, key ranges are widened; at most QUERY_RANGE_COUNT_MAX.
+    bool forbids_full_scan;   // Of the first table.
+    bool forbids_unindexed_join; // One that cannot look rows up by the joined table's key.
+};
+
 // Resolves names and types. `schemas` has one schema for each path of query_tables, in their order;
 // an ordered table is given a schema that begins with key columns $tablet_index and $row_index.
 // Query and schemas must outlive the plan, which lives in `arena`. Errors have code 1, or
@@ -59,6 +66,7 @@ MUST_USE struct error *query_bind(
     const struct query *query,
     const struct schema *const *schemas,
     size_t schema_count,
+    const struct query_bind_options *options,
     struct query_plan **ret_plan);
 
 // What comes out: names, and types (VALUE_NULL for what is always null), in the order of values.

@@ -38,6 +38,7 @@ struct deriver {
     struct row_range *ranges;
     size_t range_count;
     size_t range_capacity;
+    size_t range_count_max;
 };
 
 static struct arena *scratch_of(struct deriver *deriver)
@@ -516,7 +517,8 @@ static void add_range(struct deriver *deriver, struct interval interval)
     if (deriver->range_count > 0) {
         struct row_range *last = &deriver->ranges[deriver->range_count - 1];
         assert(last->end.size > 0 && slice_compare(last->end, range.begin) <= 0);
-        if (slice_equal(last->end, range.begin) || deriver->range_count == QUERY_RANGE_COUNT_MAX) {
+        if (slice_equal(last->end, range.begin) ||
+            deriver->range_count == deriver->range_count_max) {
             last->end = range.end;
             return;
         }
@@ -570,6 +572,7 @@ void ranges_derive(
     struct arena *arena,
     const struct expression *predicate,
     const struct schema *schema,
+    size_t count_max,
     struct row_range **ret_ranges,
     size_t *ret_count)
 {
@@ -581,7 +584,12 @@ void ranges_derive(
         return;
     }
     assert(schema->key_column_count <= SCHEMA_KEY_COLUMN_COUNT_MAX);
-    struct deriver deriver = {.arena = arena, .schema = schema, .predicate = predicate};
+    struct deriver deriver = {
+        .arena = arena,
+        .schema = schema,
+        .predicate = predicate,
+        .range_count_max = count_max,
+    };
     follow(&deriver);
     buffer_release(&deriver.prefix);
     for (uint16_t i = 0; i < schema->key_column_count; i++) arena_release(&deriver.scratch[i]);

@@ -12,10 +12,11 @@
 #include "model/schema.h"
 
 // `predicate` may be NULL: everything. In it, columns are numbered as in the schema. The ranges are
-// sorted, do not overlap or touch, and are at most QUERY_RANGE_COUNT_MAX.
+// sorted, do not overlap or touch, and are at most `count_max`: beyond it the last one is widened.
 void ranges_derive(
     struct arena *arena,
     const struct expression *predicate,
     const struct schema *schema,
+    size_t count_max,
     struct row_range **ret_ranges,
     size_t *ret_count);

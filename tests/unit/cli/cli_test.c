@@ -101,6 +101,16 @@ Test(cli, makes_parameters_of_words)
         "yt select-rows '* from [//t]' --format json",
         0,
         "select_rows {\"output_format\"=\"json\";\"query\"=\"* from [//t]\";} \n");
+    assert_run(
+        "yt select-rows '* from [//t]' --format json --placeholder-values '{a=1}' "
+        "--print-statistics --allow-incomplete-result --forbid-full-scan "
+        "--allow-join-without-index --range-expansion-limit 5 --memory-limit 9",
+        0,
+        "select_rows {\"output_format\"=\"json\";\"query\"=\"* from [//t]\";"
+        "\"placeholder_values\"={\"a\"=1;};\"enable_statistics\"=%true;"
+        "\"fail_on_incomplete_result\"=%false;\"allow_full_scan\"=%false;"
+        "\"allow_join_without_index\"=%true;\"range_expansion_limit\"=5;"
+        "\"memory_limit_per_node\"=9;} \n");
 }
 
 Test(cli, sends_standard_input)

@@ -200,7 +200,7 @@ static void on_nothing(void *context, struct rpc_stream *stream)
     (void)stream;
 }
 
-// Sends the query back, twice.
+// Sends the query back, twice, and then its placeholders as statistics, if these are asked for.
 static void on_select(void *context, struct rpc_stream *stream, struct slice message)
 {
     (void)context;
@@ -211,7 +211,11 @@ static void on_select(void *context, struct rpc_stream *stream, struct slice mes
     response.rowset = wire_bytes(slice_from_text(request->query));
     CLEANUP(buffer_releasep) struct buffer buffer = {0};
     wire_encode(&response.base, &buffer);
-    for (int i = 0; i < 2; i++) check(rpc_stream_send(stream, buffer_slice(&buffer)));
+    check(rpc_stream_send(stream, buffer_slice(&buffer)));
+    if (request->enable_statistics) response.statistics = request->placeholder_values;
+    buffer_clear(&buffer);
+    wire_encode(&response.base, &buffer);
+    check(rpc_stream_send(stream, buffer_slice(&buffer)));
     rpc_stream_finish(stream, NULL);
 }
 

@@ -171,6 +171,12 @@ Test(retable, streams_a_query)
     struct retable_select select = {.query = "* from [//t]"};
     assert_ok(retable_select(client, &select, append, &output));
     cr_assert(slice_equal_text(buffer_slice(&output), "* from [//t]* from [//t]"));
+
+    CLEANUP(buffer_releasep) struct buffer statistics = {0};
+    select.placeholder_values = SLICE_OF("{a=1}");
+    select.statistics = &statistics;
+    assert_ok(retable_select(client, &select, append, &output));
+    cr_assert(slice_equal_text(buffer_slice(&statistics), "{a=1}"));
 }
 
 static void on_cancelled(void *context, struct error *error, const struct retable_answer *answer)

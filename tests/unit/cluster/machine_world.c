@@ -57,6 +57,8 @@ static void forward(struct machine_world *world, struct request *origin, struct 
         request->table_paths[i] = arena_copy(arena, origin->table_paths[i]);
     }
     request->keep_missing_rows = origin->keep_missing_rows;
+    request->forbid_full_scan = origin->forbid_full_scan;
+    request->enable_statistics = origin->enable_statistics;
     request->timestamp = origin->timestamp;
     request->upstream_replica_id = origin->upstream_replica_id;
     request->owner = origin;
@@ -72,6 +74,9 @@ static void answer(struct machine_world *world, struct request *request)
     }
     origin->error = TAKE(request->error);
     origin->output_kind = request->output_kind;
+    if (request->response_parameters) {
+        origin->response_parameters = node_copy(&origin->arena, request->response_parameters);
+    }
     buffer_append_slice(&origin->output, buffer_slice(&request->output));
     origin->block_ends = TAKE(request->block_ends);
     arr_add(world->answered, origin);
@@ -295,6 +300,10 @@ const char *world_finish(struct machine_world *world, struct request *request)
     world->error = TAKE(request->error);
     CLEANUP(buffer_releasep) struct buffer output = {0};
     if (!world->error) world->error = request_write_output(request, &output);
+    CLEANUP(buffer_releasep) struct buffer response = {0};
+    if (request->response_parameters)
+        yson_print(request->response_parameters, YSON_TEXT, &response);
+    world->response = arena_copy(&world->arena, buffer_slice(&response)).data;
     request_free(request);
     if (world->error) return NULL;
     return arena_copy(&world->arena, buffer_slice(&output)).data;

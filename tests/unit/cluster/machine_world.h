@@ -32,6 +32,7 @@ struct machine_world {
     struct arena arena;        // Of all texts given out.
     struct request **answered; // stb array: not taken yet.
     struct error *error;       // Of the last command; NULL if it was done.
+    const char *response;      // What it said besides its output, text YSON; "" if nothing.
 };
 
 // Starts machines; node META may have replicated tables, and if there is another they are linked.

@@ -165,6 +165,11 @@ Test(query_join, refuses_conditions_that_are_no_equations)
     assert_text(
         world_fail(&world, "o.id from [//orders] o join [//users] u on o.item = u.user"),
         "Type mismatch in expression \"o.item\": string and int64");
+    // A name without a table means the table without an alias.
+    assert_text(
+        world_get(&world, "id, user from [//orders] join [//users] u on user = u.user limit 1"),
+        world_get(
+            &world, "o.id, o.user from [//orders] o join [//users] u on o.user = u.user limit 1"));
     assert_text(
         world_fail(&world, "user from [//orders] o join [//users] u on o.user = u.user"),
         "Ambiguous reference \"user\": several tables have such a column");

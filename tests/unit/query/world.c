@@ -212,7 +212,7 @@ struct error *world_bind(struct world *world, struct slice text, struct query_pl
     const struct slice *paths = query_tables(query, &count);
     const struct schema *schemas[QUERY_TABLE_COUNT_MAX];
     for (size_t i = 0; i < count; i++) schemas[i] = find_table(world, paths[i])->schema;
-    return query_bind(&world->arena, query, schemas, count, ret_plan);
+    return query_bind(&world->arena, query, schemas, count, &world->bind_options, ret_plan);
 }
 
 struct text_sink {

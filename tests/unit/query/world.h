@@ -26,6 +26,7 @@ struct world {
     struct arena arena;
     struct world_table tables[WORLD_TABLE_COUNT_MAX];
     uint32_t table_count;
+    struct query_bind_options bind_options;
     struct query_limits limits;
     const struct node *placeholders;    // Of the next queries; NULL for none.
     uint64_t row_budget;                // Of a step.
