@@ -10,6 +10,7 @@
 
 #define PATH(text) {.name = "path", .kind = OPTION_STRING, .help = (text), .place = PLACE_REQUIRED}
 #define TABLE PATH("the table: //home/t, or #id")
+#define PLACED(option, text) {.name = (option), .kind = OPTION_STRING, .help = (text), .place = PLACE_REQUIRED}
 #define NODE PATH("the node, object or attribute: //home/t, #id, //home/t/@schema")
 #define FORMAT(text) {.name = "format", .kind = OPTION_FORMAT, .help = (text)}
 #define FORMAT_IN FORMAT("of the input: yson, json, ... (default: yson)")
@@ -112,6 +113,45 @@ const struct command COMMANDS[] = {
             RECURSIVE("with all children"),
             FORCE("succeed if there is none"),
         },
+    },
+    {
+        .name = "copy",
+        .summary = "Copy a node with all below it; prints the copy's id",
+        .output = OUTPUT_SCALAR,
+        .default_format = TEXT_YSON,
+        .options = {PLACED("source-path", "the node"), PLACED("destination-path", "where the copy comes"), RECURSIVE("create missing parents"), FORCE("replace what is there")},
+    },
+    {
+        .name = "move",
+        .summary = "Give a node another place; prints its id",
+        .output = OUTPUT_SCALAR,
+        .default_format = TEXT_YSON,
+        .options = {PLACED("source-path", "the node"), PLACED("destination-path", "its new place"), RECURSIVE("create missing parents"), FORCE("replace what is there")},
+    },
+    {
+        .name = "link",
+        .summary = "Make a link to a node; prints its id",
+        .output = OUTPUT_SCALAR,
+        .default_format = TEXT_YSON,
+        .options = {PLACED("target-path", "what the link leads to"), PLACED("link-path", "the link"), RECURSIVE("create missing parents"), FORCE("replace what is there")},
+    },
+    {
+        .name = "lock",
+        .summary = "Lock a node in a master transaction (--tx); prints the lock",
+        .output = OUTPUT_STRUCTURED,
+        .default_format = PRETTY_YSON,
+        .options = {
+            NODE,
+            {.name = "mode", .kind = OPTION_STRING, .value = "exclusive|shared", .help = "exclusive by default"},
+            {.name = "child-key", .kind = OPTION_STRING, .value = "NAME", .help = "shared: only this child"},
+            {.name = "attribute-key", .kind = OPTION_STRING, .value = "NAME", .help = "shared: only this attribute"},
+            FORMAT_OUT,
+        },
+    },
+    {
+        .name = "unlock",
+        .summary = "Release the locks of a node that a master transaction (--tx) holds",
+        .options = {NODE},
     },
     {
         .name = "mount-table",
@@ -323,11 +363,12 @@ const struct command COMMANDS[] = {
     {
         .name = "start-tx",
         .execute = "start_transaction",
-        .summary = "Start a tablet transaction; prints its id",
+        .summary = "Start a transaction; prints its id",
         .output = OUTPUT_SCALAR,
         .default_format = TEXT_YSON,
         .fixed_parameters = "{type=tablet; sticky=%true}",
         .options = {
+            {.name = "type", .kind = OPTION_STRING, .value = "tablet|master", .help = "of rows (default), or one that holds locks of nodes"},
             {.name = "timeout", .kind = OPTION_INT, .value = "MS", .help = "how long it lives without a ping"},
             {.name = "attributes", .kind = OPTION_YSON, .value = "YSON", .help = "a map of attributes"},
         },

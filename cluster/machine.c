@@ -41,6 +41,7 @@ struct error *machine_new(
 static void free_transaction(struct machine *machine, struct transaction *transaction)
 {
     HASH_DEL(machine->transactions, transaction);
+    if (transaction->is_master) node_locks_release(machine, transaction->id);
     arr_free(transaction->modifications);
     arena_release(&transaction->arena);
     free(transaction);
@@ -67,6 +68,25 @@ static struct error *find_transaction(
     return error_new(ERROR_NO_SUCH_TRANSACTION, "No such transaction %s", GUID_TEXT(id));
 }
 
+struct error *machine_find_transaction(
+    const struct machine *machine,
+    struct guid id,
+    bool is_master,
+    struct transaction **ret_transaction)
+{
+    struct transaction *transaction = NULL;
+    TRY(find_transaction(machine, id, &transaction));
+    if (transaction->is_master != is_master) {
+        return error_new(
+            ERROR_GENERIC,
+            "Transaction %s is not a %s transaction",
+            GUID_TEXT(id),
+            is_master ? "master" : "tablet");
+    }
+    *ret_transaction = transaction;
+    return NULL;
+}
+
 static void touch_transaction(struct machine *machine, struct transaction *transaction)
 {
     transaction->expires_at_us = machine->cell.now_us + transaction->timeout_us;
@@ -88,8 +108,9 @@ void machine_start_transaction(struct machine *machine, struct request *request)
     transaction->id = guid_make(
         transaction->start_timestamp,
         cell->options.cell_tag,
-        OBJECT_ATOMIC_TABLET_TRANSACTION,
+        request->is_master_transaction ? OBJECT_TRANSACTION : OBJECT_ATOMIC_TABLET_TRANSACTION,
         (uint32_t)rng_next(&cell->rng));
+    transaction->is_master = request->is_master_transaction;
     uint64_t timeout_us = request->transaction_timeout_us;
     transaction->timeout_us = timeout_us ? timeout_us : TRANSACTION_TIMEOUT_US;
     HASH_ADD(hh, machine->transactions, id, sizeof transaction->id, transaction);
@@ -147,7 +168,7 @@ static struct modification copy_modification(
 static struct error *add_modifications(struct machine *machine, struct request *request)
 {
     struct transaction *transaction = NULL;
-    TRY(find_transaction(machine, request->transaction_id, &transaction));
+    TRY(machine_find_transaction(machine, request->transaction_id, false, &transaction));
     uint64_t size = transaction->arena.size;
     for (uint32_t i = 0; i < request->modification_count; i++) {
         size += request->modifications[i].rows.size;
@@ -188,7 +209,7 @@ void machine_modify(struct machine *machine, struct request *request)
 static struct error *merge_transaction(struct machine *machine, struct request *request)
 {
     struct transaction *transaction = NULL;
-    TRY(find_transaction(machine, request->transaction_id, &transaction));
+    TRY(machine_find_transaction(machine, request->transaction_id, false, &transaction));
     size_t count = arr_count(transaction->modifications);
     struct modification *all =
         ARENA_NEW(&request->arena, struct modification, count + request->modification_count);
@@ -419,7 +440,7 @@ static struct error *read_in_transaction(struct machine *machine, struct request
     if (guid_is_null(request->transaction_id)) return NULL;
     if (request->timestamp != TIMESTAMP_SYNC_LAST_COMMITTED) return NULL;
     struct transaction *transaction = NULL;
-    TRY(find_transaction(machine, request->transaction_id, &transaction));
+    TRY(machine_find_transaction(machine, request->transaction_id, false, &transaction));
     touch_transaction(machine, transaction);
     request->timestamp = transaction->start_timestamp;
     return NULL;

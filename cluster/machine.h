@@ -23,8 +23,13 @@
 #define TRANSACTION_TIMEOUT_US     UINT64_C(30000000)
 #define TRANSACTION_TIMEOUT_MS_MAX (UINT64_C(1) << 40)
 
-struct transaction { // A tablet transaction: begun, with modifications, not committed yet.
+#define NODE_LOCK_COUNT_MAX 10000
+
+// A tablet transaction: begun, with modifications, not committed yet. Or a master transaction,
+// which only holds locks of nodes.
+struct transaction {
     struct guid id;
+    bool is_master;
     uint64_t start_timestamp;
     uint64_t timeout_us;
     uint64_t expires_at_us;
@@ -33,11 +38,27 @@ struct transaction { // A tablet transaction: begun, with modifications, not com
     UT_hash_handle hh;
 };
 
+enum node_lock_kind {
+    NODE_LOCK_EXCLUSIVE,
+    NODE_LOCK_SHARED,    // Of the node as a whole; against changes of the node itself.
+    NODE_LOCK_CHILD,     // Shared, and against other locks and changes of the child `key`.
+    NODE_LOCK_ATTRIBUTE, // The same of an attribute.
+};
+
+struct node_lock {
+    struct guid id;
+    struct guid transaction_id;
+    struct guid object_id;
+    enum node_lock_kind kind;
+    struct buffer key;
+};
+
 struct machine {
     struct cell cell;
     struct receiver receiver;
     struct coordinator coordinator;
     struct transaction *transactions;   // By id.
+    struct node_lock *node_locks;       // stb array; of master transactions.
     uint64_t transactions_expire_at_us; // No transaction expires before.
     bool has_leaving_tablets;           // Some tablet is freezing or unmounting.
     uint64_t request_count;             // Since the start, by outcome; for metrics.
@@ -103,6 +124,13 @@ void machine_select(struct machine *machine, struct request *request);
 void machine_start_transaction(struct machine *machine, struct request *request);
 void machine_ping_transaction(struct machine *machine, struct request *request);
 void machine_abort_transaction(struct machine *machine, struct request *request);
+
+// Finds a transaction of one kind: 11000 if there is none of this id.
+MUST_USE struct error *machine_find_transaction(
+    const struct machine *machine,
+    struct guid id,
+    bool is_master,
+    struct transaction **ret_transaction);
 
 // Adds modifications to a transaction, or if the request names none commits them.
 void machine_modify(struct machine *machine, struct request *request);

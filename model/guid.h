@@ -36,7 +36,9 @@ struct guid {
     X(BOOLEAN_NODE, boolean_node, 305)                         \
     X(UINT64_NODE, uint64_node, 306)                           \
     X(ATOMIC_TABLET_TRANSACTION, atomic_tablet_transaction, 2) \
-    X(CLUSTER, cluster, 1)
+    X(TRANSACTION, transaction, 1)                             \
+    X(LOCK, lock, 200)                                         \
+    X(CLUSTER, cluster, 65000)
 
 enum object_type {
 #define X(name, text, number) OBJECT_##name = (number),

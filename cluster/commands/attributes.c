@@ -69,6 +69,16 @@ static struct node *get_creation_time(const struct subject *s)
     return node_text(s->arena, arena_print(s->arena, "%s.%06uZ", date, micros));
 }
 
+static struct node *get_locks(const struct subject *s)
+{
+    return node_locks_of(s->machine, s->arena, s->object);
+}
+
+static struct node *get_lock_count(const struct subject *s)
+{
+    return node_int64(s->arena, get_locks(s)->count);
+}
+
 static struct node *get_target_path(const struct subject *s)
 {
     if (s->object->type != OBJECT_LINK) return NULL;
@@ -498,6 +508,8 @@ static const struct attribute ATTRIBUTES[] = {
     {"parent_id", false, get_parent_id},
     {"creation_time", false, get_creation_time},
     {"count", false, get_count},
+    {"locks", true, get_locks},
+    {"lock_count", false, get_lock_count},
     {"target_path", false, get_target_path},
     {"broken", false, get_broken},
     {"dynamic", false, get_dynamic},
@@ -653,6 +665,7 @@ struct error *attribute_set(
     struct error *error = setting_set(machine, arena, object, path, value, &is_done);
     if (error || is_done) return error;
     struct slice name = path->attribute[0];
+    TRY(node_claim(machine, object, NODE_LOCK_ATTRIBUTE, name));
     if (object->replica && slice_equal_text(name, "enable_replicated_table_tracker")) {
         if (value->type != NODE_BOOLEAN || path->attribute_count > 1) {
             return error_new(
@@ -696,6 +709,7 @@ struct error *attribute_remove(
     if (error || is_done) return error;
     struct node *map = NULL;
     struct slice name = path->attribute[0];
+    TRY(node_claim(machine, object, NODE_LOCK_ATTRIBUTE, name));
     TRY(object_attributes(arena, object, &map));
     if (!node_find(map, name)) {
         if (!is_builtin(name)) return no_attribute(name);

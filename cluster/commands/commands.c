@@ -39,6 +39,8 @@ const struct command COMMANDS[] = {
     {"copy", NONE, NODE, true, false, command_copy},
     {"move", NONE, NODE, true, false, command_move},
     {"link", NONE, NODE, true, false, command_link},
+    {"lock", NONE, NODE, true, false, command_lock},
+    {"unlock", NONE, NONE, true, false, command_unlock},
     {"enable_table_replica", NONE, NONE, true, false, command_enable_table_replica},
     {"disable_table_replica", NONE, NONE, true, false, command_disable_table_replica},
     {"multiset_attributes", NODE, NONE, true, false, command_multiset_attributes},
@@ -92,6 +94,34 @@ static struct error *prepare_command(struct request *request, const struct comma
     return node_get_guid(request->parameters, "mutation_id", &request->mutation_id);
 }
 
+// Which commands know what to do with the transaction they are given: those of rows, and those
+// about transactions. Others change the tree, or look at it.
+static struct error *check_transaction(
+    const struct machine *machine, const struct command *command, const struct request *request)
+{
+    static void (*const KNOWING[])(struct machine * machine, struct request * request) = {
+        command_start_transaction,
+        command_ping_transaction,
+        command_commit_transaction,
+        command_abort_transaction,
+        command_lock,
+        command_unlock,
+    };
+    if (guid_is_null(request->transaction_id)) return NULL;
+    if (command->input == COMMAND_TABULAR || command->output == COMMAND_TABULAR) return NULL;
+    for (size_t i = 0; i < sizeof KNOWING / sizeof *KNOWING; i++) {
+        if (command->execute == KNOWING[i]) return NULL;
+    }
+    struct transaction *transaction = NULL;
+    TRY(machine_find_transaction(machine, request->transaction_id, true, &transaction));
+    if (!command->is_volatile) return NULL; // It sees what there is.
+    return error_new(
+        ERROR_GENERIC,
+        "Changes in a master transaction are not offered: it can hold locks; make the change "
+        "outside "
+        "of it");
+}
+
 // How long the client waits, in ms. For transactions it is their own timeout.
 static struct error *read_deadline(const struct machine *machine, struct request *request)
 {
@@ -107,6 +137,7 @@ void command_execute(struct machine *machine, struct request *request)
 {
     const struct command *command = NULL;
     struct error *error = prepare_command(request, &command);
+    if (!error) error = check_transaction(machine, command, request);
     if (!error) error = read_deadline(machine, request);
     if (error) {
         cell_fail(&machine->cell, request, error);

@@ -57,6 +57,27 @@ void command_copy(struct machine *machine, struct request *request);
 void command_move(struct machine *machine, struct request *request);
 void command_link(struct machine *machine, struct request *request);
 
+// -- locks.c
+void command_lock(struct machine *machine, struct request *request);
+void command_unlock(struct machine *machine, struct request *request);
+// Whether a change may be made now: what is changed is claimed as by a lock of this kind. 402 if a
+// transaction holds a lock against it.
+MUST_USE struct error *node_claim(
+    const struct machine *machine,
+    const struct object *object,
+    enum node_lock_kind kind,
+    struct slice key);
+// Claims a node and all below it exclusively.
+MUST_USE struct error *node_claim_all(const struct machine *machine, const struct object *object);
+// Claims a child of a node that gets or loses it; `parent` may be NULL.
+MUST_USE struct error *node_claim_child(
+    const struct machine *machine, const struct object *parent, struct slice name);
+// Ends all locks of a transaction.
+void node_locks_release(struct machine *machine, struct guid transaction_id);
+// The locks of a node: a list of maps.
+struct node *node_locks_of(
+    const struct machine *machine, struct arena *arena, const struct object *object);
+
 // -- create.c: makes tables and replicas; `attributes` is a map. `*ret_object` is the new object.
 MUST_USE struct error *create_table(
     struct machine *machine,

@@ -295,6 +295,10 @@ static struct error *copy_or_move(
     if (!is_move && HASH_COUNT(cell->tree.objects) + object_count > OBJECT_COUNT_MAX) {
         return error_new(ERROR_GENERIC, "The cluster has too many objects");
     }
+    if (is_move) {
+        TRY(node_claim_all(machine, source));
+        TRY(node_claim_child(machine, source->parent, buffer_slice(&source->name)));
+    }
     TRY(make_place(machine, &placement));
     if (is_move) {
         object_move(&cell->batch, source, placement.parent, last_name(&placement));

@@ -411,6 +411,7 @@ struct error *create_replica(
     if (!table->is_replicated) {
         return error_new(ERROR_GENERIC, "%.*s is not a replicated table", SLICE(given.table_path));
     }
+    TRY(node_claim(machine, table->object, NODE_LOCK_EXCLUSIVE, slice_from("", 0)));
     bool is_own = slice_equal(given.cluster_name, buffer_slice(&cell->cluster_name));
     if (!is_own && machine_peer_address(machine, given.cluster_name).size == 0) {
         return error_new(

@@ -4,6 +4,8 @@
 #include "coordinator/core/sessions.h"
 #include "model/yson.h"
 
+#define NO_NAME slice_from("", 0)
+
 enum { GET_NODE_COUNT_MAX = 100000 };
 
 // -------------------------------------------------------------------------------------------------
@@ -46,6 +48,7 @@ struct error *node_find_parent(
     if (HASH_COUNT(cell->tree.objects) >= OBJECT_COUNT_MAX) {
         return error_new(ERROR_GENERIC, "The cluster has too many objects");
     }
+    TRY(node_claim_child(machine, object, path->names[name_count]));
     for (uint16_t i = name_count; i + 1 < path->name_count; i++) {
         object = object_new(
             &cell->tree, &cell->batch, OBJECT_MAP_NODE, object, path->names[i], cell->wall_us);
@@ -144,6 +147,8 @@ static struct error *create_node(
     case OBJECT_TABLE_REPLICA:
     case OBJECT_TABLE_COLLOCATION:
     case OBJECT_ATOMIC_TABLET_TRANSACTION:
+    case OBJECT_TRANSACTION:
+    case OBJECT_LOCK:
     case OBJECT_CLUSTER:
         return error_new(
             ERROR_GENERIC,
@@ -490,6 +495,7 @@ static struct error *set_existing(
     if (object->table || object->replica) {
         return error_new(ERROR_GENERIC, "Cannot set a %s", object_type_name(object->type));
     }
+    TRY(node_claim(machine, object, NODE_LOCK_EXCLUSIVE, NO_NAME));
     if (object->type == OBJECT_DOCUMENT) return object_set_value(&machine->cell, object, value);
     bool is_map = object->type == OBJECT_MAP_NODE;
     if (is_map != (value->type == NODE_MAP)) {
@@ -508,6 +514,7 @@ static struct error *set_existing(
             ERROR_GENERIC, "Cannot replace a map node that has children without \"force\"");
     }
     TRY(check_removable(object)); // All of them or none.
+    TRY(node_claim_all(machine, object));
     while (object->children) TRY(object_drop(machine, object->children, true));
     for (uint32_t i = 0; i < value->count; i++) {
         TRY(make_value(machine, object, value->entries[i].key, value->entries[i].value));
@@ -526,6 +533,7 @@ static struct error *set_inner(
     struct node *value)
 {
     struct node *whole = NULL;
+    TRY(node_claim(machine, object, NODE_LOCK_EXCLUSIVE, NO_NAME));
     TRY(object_value(arena, object, &whole));
     const struct slice *names = path->names + used;
     uint16_t count = (uint16_t)(path->name_count - used);
@@ -601,7 +609,10 @@ struct error *object_drop(struct machine *machine, struct object *object, bool i
             ERROR_GENERIC, "Cannot remove a node that has children without \"recursive\"");
     }
     TRY(check_removable(object));
+    TRY(node_claim_all(machine, object));
+    TRY(node_claim_child(machine, object->parent, buffer_slice(&object->name)));
     struct table *table = object->replica ? object->replica->table : NULL;
+    if (table) TRY(node_claim(machine, table->object, NODE_LOCK_EXCLUSIVE, NO_NAME));
     leave_parts(machine, object);
     object_remove(&cell->tree, &cell->batch, object);
     if (table) {

@@ -179,15 +179,16 @@ void command_explain_query(struct machine *machine, struct request *request)
 
 static struct error *read_start(struct request *request)
 {
-    struct slice type = SLICE_OF("tablet");
+    struct slice type = SLICE_OF("master");
     uint64_t timeout_ms = 0;
     TRY(node_get_string(request->parameters, "type", &type));
     TRY(node_get_uint64(request->parameters, "timeout", &timeout_ms));
-    if (!slice_equal_text(type, "tablet")) {
-        return error_new(
-            ERROR_GENERIC,
-            "Transactions of type \"%.*s\" are not offered: give \"type\" = \"tablet\"",
-            SLICE(type));
+    request->is_master_transaction = slice_equal_text(type, "master");
+    if (!request->is_master_transaction && !slice_equal_text(type, "tablet")) {
+        return error_new(ERROR_GENERIC, "Unknown transaction type \"%.*s\"", SLICE(type));
+    }
+    if (!guid_is_null(request->transaction_id)) {
+        return error_new(ERROR_GENERIC, "Transactions within transactions are not offered");
     }
     request->transaction_timeout_us = MIN(timeout_ms, TRANSACTION_TIMEOUT_MS_MAX) * 1000;
     return NULL;
@@ -217,7 +218,13 @@ void command_commit_transaction(struct machine *machine, struct request *request
         cell_fail(&machine->cell, request, error);
         return;
     }
-    machine_commit(machine, request);
+    struct transaction *master = NULL;
+    error_free(machine_find_transaction(machine, request->transaction_id, true, &master));
+    if (master) {
+        machine_abort_transaction(machine, request); // It has changed nothing: its locks end.
+    } else {
+        machine_commit(machine, request);
+    }
 }
 
 void command_abort_transaction(struct machine *machine, struct request *request)

@@ -12,7 +12,8 @@ static struct error *find_table(
 {
     struct ypath path;
     TRY(command_path(request, &path));
-    return tree_resolve_table(&machine->cell.tree, &request->arena, path.text, ret_table);
+    TRY(tree_resolve_table(&machine->cell.tree, &request->arena, path.text, ret_table));
+    return node_claim(machine, (*ret_table)->object, NODE_LOCK_EXCLUSIVE, slice_from("", 0));
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -464,6 +465,7 @@ static struct error *do_alter_replica(
     }
     struct replica *replica = object->replica;
     struct replica_change change;
+    TRY(node_claim(machine, replica->table->object, NODE_LOCK_EXCLUSIVE, slice_from("", 0)));
     TRY(read_replica_change(parameters, replica, &change));
 
     // M1: one record with all that changes, and a new revision.
@@ -520,7 +522,9 @@ static struct error *do_trim(struct machine *machine, struct request *request)
     struct table *table = NULL;
     uint64_t index = 0;
     uint64_t trimmed = 0;
-    TRY(find_table(machine, request, &table));
+    struct ypath path;
+    TRY(command_path(request, &path));
+    TRY(tree_resolve_table(&cell->tree, &request->arena, path.text, &table));
     TRY(node_get_uint64(request->parameters, "tablet_index", &index));
     TRY(node_get_uint64(request->parameters, "trimmed_row_count", &trimmed));
     if (table->is_replicated) {

@@ -55,6 +55,7 @@ struct request {
     struct modification *modifications;
     uint32_t modification_count;
     uint64_t transaction_timeout_us; // START_TRANSACTION.
+    bool is_master_transaction;      // START_TRANSACTION: one that holds locks of nodes.
 
     struct slice path;      // LOOKUP.
     struct slice rows;      // LOOKUP: keys, a rowset.

@@ -263,7 +263,7 @@ Test(transactions, unknown_ones_are_refused)
     }
     assert_refused(
         &world, META, "commit_transaction", "{}", NULL, 1, "\"transaction_id\" is missing");
-    assert_refused(&world, META, "start_transaction", "{type=master}", NULL, 1, "not offered");
+    assert_refused(&world, META, "start_transaction", "{type=cow}", NULL, 1, "Unknown transaction type");
     world_release(&world);
 }
 
