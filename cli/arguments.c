@@ -65,6 +65,7 @@ static struct error *parse_value(
     case OPTION_STRING:
     case OPTION_STRINGS: *ret_node = node_text(parser->arena, text); return NULL;
     case OPTION_INPUT:
+    case OPTION_WATCH:
     case OPTION_SYNC:
     case OPTION_PROXY:
     case OPTION_HELP: break;
@@ -90,6 +91,7 @@ static struct error *apply(struct parser *parser, const struct option *option, c
     struct invocation *invocation = parser->invocation;
     if (option->kind == OPTION_HELP) invocation->wants_help = true;
     if (option->kind == OPTION_SYNC) invocation->wants_sync = true;
+    if (option->kind == OPTION_WATCH) invocation->wants_watch = true;
     if (option->kind == OPTION_PROXY) invocation->proxy = text;
     if (option->kind == OPTION_INPUT) {
         assert(text);
@@ -97,8 +99,11 @@ static struct error *apply(struct parser *parser, const struct option *option, c
         invocation->has_input = true;
     }
     if (option->kind == OPTION_HELP || option->kind == OPTION_SYNC ||
-        option->kind == OPTION_PROXY || option->kind == OPTION_INPUT)
+        option->kind == OPTION_WATCH || option->kind == OPTION_PROXY ||
+        option->kind == OPTION_INPUT)
         return NULL;
+    bool is_table = option->kind == OPTION_FORMAT && text && strcmp(text, "table") == 0;
+    if (is_table && invocation->command->output == OUTPUT_TABLE) return NULL; // Made here.
 
     struct node *value = NULL;
     struct error *error = parse_value(parser, option, text, &value);
@@ -254,6 +259,11 @@ static struct error *parse_positional(struct parser *parser, const char *word)
 static struct error *parse_command_name(struct parser *parser, const char *word)
 {
     const struct command *command = command_find(word);
+    if (!command && parser->next < parser->word_count) { // Perhaps one of two words.
+        command =
+            command_find(arena_print(parser->arena, "%s %s", word, parser->words[parser->next]));
+        if (command) parser->next++;
+    }
     if (!command) return error_new(ERROR_GENERIC, "No such command: %s", word);
     parser->invocation->command = command;
     if (command->fixed_parameters) {

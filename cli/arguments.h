@@ -16,6 +16,7 @@ struct invocation {
     bool wants_help;
     const char *proxy; // Borrowed from the words; NULL if it is not given.
     bool wants_sync;
+    bool wants_watch;
     bool has_format;
     struct node *parameters; // A map, formats included.
     struct slice input;      // Of OPTION_INPUT; borrowed from the words.

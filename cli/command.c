@@ -15,6 +15,13 @@
 #define FORMAT(text) {.name = "format", .kind = OPTION_FORMAT, .help = (text)}
 #define FORMAT_IN FORMAT("of the input: yson, json, ... (default: yson)")
 #define FORMAT_OUT FORMAT("of the output: yson, json, '<format=text>yson', '<format=pretty>yson', ...")
+#define FORMAT_TABLE FORMAT("of the output: table, yson, json, ... (default: table)")
+#define WATCH {.name = "watch", .kind = OPTION_WATCH, .help = "print it again every second"}
+#define STATUS_COLUMNS "path cluster_name mode state in_sync replication_lag_time lag_row_count planned_mode health"
+#define HISTORY_COLUMNS "time path table_path cluster_name from to actor reason health"
+#define TRACKER_SWITCH "{path=\"//sys/@config/tablet_manager/replicated_table_tracker/enable_replicated_table_tracker\";input_format=yson}"
+#define OPTIONAL_TABLE {.name = "path", .kind = OPTION_STRING, .value = "TABLE", .help = "only this replicated table", .place = PLACE_OPTIONAL}
+#define CLUSTER {.name = "cluster-name", .kind = OPTION_STRING, .value = "CLUSTER", .help = "the replica cluster", .place = PLACE_REQUIRED}
 #define SYNC {.name = "sync", .kind = OPTION_SYNC, .help = "wait until it is done"}
 #define RECURSIVE(text) {.name = "recursive", .letter = 'r', .kind = OPTION_TRUE, .help = (text)}
 #define FORCE(text) {.name = "force", .letter = 'f', .kind = OPTION_TRUE, .help = (text)}
@@ -391,6 +398,105 @@ const struct command COMMANDS[] = {
         .summary = "Abort a transaction",
         .options = {TRANSACTION},
     },
+    {
+        .name = "status",
+        .execute = "get_tracker_status",
+        .summary = "Print who is synchronous, how far behind, and why not",
+        .output = OUTPUT_TABLE,
+        .default_format = "yson",
+        .columns = STATUS_COLUMNS,
+        .options = {OPTIONAL_TABLE, FORMAT_TABLE, WATCH},
+    },
+    {
+        .name = "switchover",
+        .execute = "switch_over",
+        .summary = "Move a table's synchronous replica to another cluster",
+        .output = OUTPUT_TABLE,
+        .default_format = "yson",
+        .columns = "cluster_name from to replication_lag_time health",
+        .options = {
+            TABLE,
+            {.name = "to", .kind = OPTION_STRING, .parameter = "cluster_name", .value = "CLUSTER", .help = "where it is to be"},
+            {.name = "dry-run", .kind = OPTION_TRUE, .help = "only say what would change"},
+            FORMAT_TABLE,
+        },
+    },
+    {
+        .name = "tracker status",
+        .execute = "get_tracker_status",
+        .summary = "The same as status",
+        .output = OUTPUT_TABLE,
+        .default_format = "yson",
+        .columns = STATUS_COLUMNS,
+        .options = {OPTIONAL_TABLE, FORMAT_TABLE, WATCH},
+    },
+    {
+        .name = "tracker explain",
+        .execute = "get_tracker_status",
+        .summary = "Print what the tracker would do with a table's replicas, and why",
+        .output = OUTPUT_TABLE,
+        .default_format = "yson",
+        .columns = "cluster_name mode planned_mode reason tracked preferred good replication_lag_time health error",
+        .options = {TABLE, FORMAT_TABLE},
+    },
+    {
+        .name = "tracker history",
+        .execute = "get_tracker_history",
+        .summary = "Print changes of modes, the newest first",
+        .output = OUTPUT_TABLE,
+        .default_format = "yson",
+        .columns = HISTORY_COLUMNS,
+        .options = {
+            OPTIONAL_TABLE,
+            {.name = "limit", .kind = OPTION_INT, .value = "N", .help = "at most so many (100)"},
+            FORMAT_TABLE,
+        },
+    },
+    {
+        .name = "tracker pause",
+        .execute = "set",
+        .summary = "Leave the modes of all tables alone",
+        .fixed_parameters = TRACKER_SWITCH,
+        .fixed_input = "%false",
+    },
+    {
+        .name = "tracker resume",
+        .execute = "set",
+        .summary = "Keep tracked tables' synchronous replicas where they work",
+        .fixed_parameters = TRACKER_SWITCH,
+        .fixed_input = "%true",
+    },
+    {
+        .name = "replica list",
+        .execute = "get_tracker_status",
+        .summary = "Print the replicas of one table or of all",
+        .output = OUTPUT_TABLE,
+        .default_format = "yson",
+        .columns = "path replica_id cluster_name replica_path mode state in_sync replication_lag_time lag_row_count error",
+        .options = {OPTIONAL_TABLE, FORMAT_TABLE},
+    },
+    {
+        .name = "replica wait",
+        .execute = "wait_replicas",
+        .summary = "Wait until replicas have everything that is written by now",
+        .options = {
+            TABLE,
+            {.name = "cluster-name", .kind = OPTION_STRING, .value = "CLUSTER", .help = "only the replica on this cluster (default: all enabled ones)"},
+            {.name = "timeout", .kind = OPTION_INT, .value = "MS", .help = "how long (30000)"},
+        },
+    },
+    {
+        .name = "replica ban",
+        .execute = "ban_replica_cluster",
+        .summary = "Stop replication to a cluster and keep synchronous replicas away from it",
+        .options = {CLUSTER},
+    },
+    {
+        .name = "replica unban",
+        .execute = "unban_replica_cluster",
+        .summary = "Let a banned cluster take part again",
+        .options = {CLUSTER},
+    },
     {0},
 };
 
@@ -419,6 +525,7 @@ bool option_has_value(const struct option *option)
     switch (option->kind) {
     case OPTION_TRUE:
     case OPTION_FALSE:
+    case OPTION_WATCH:
     case OPTION_SYNC:
     case OPTION_HELP: return false;
     case OPTION_STRING:

@@ -16,6 +16,7 @@ enum option_kind {
     OPTION_YSONS,   // Likewise values in YSON.
     OPTION_FORMAT,  // The format of input, output or both: parameters of their own.
     OPTION_INPUT,   // The value is the command's input.
+    OPTION_WATCH,   // No value, no parameter: print again and again until interrupted.
     OPTION_SYNC,    // No value, no parameter: wait until the tablets are where they were sent.
     OPTION_PROXY,   // Where to connect.
     OPTION_HELP,
@@ -47,12 +48,13 @@ enum output_kind {
     OUTPUT_STRUCTURED, // As received, pretty YSON by default, with a newline at the end.
     OUTPUT_SCALAR,     // A value as plain text: an id, a number, true.
     OUTPUT_NAMES,      // A list, sorted, an item a line; structured if there is a format.
+    OUTPUT_TABLE,      // Lines with the command's columns; structured if there is a format.
 };
 
 enum { COMMAND_OPTION_COUNT_MAX = 20 };
 
 struct command {
-    const char *name;    // With dashes, as it is typed.
+    const char *name;    // With dashes, as it is typed; of one word or two.
     const char *execute; // What the server calls it; NULL for the name with underscores.
     const char *summary;
     enum input_kind input;
@@ -63,6 +65,10 @@ struct command {
     const char *state;
     const char *frozen_state;
     const char *fixed_parameters; // A YSON map, sent always; NULL if there are none.
+    const char *fixed_input;      // Sent always; NULL if there is none.
+    // Of OUTPUT_TABLE: keys of the answer's maps, separated by spaces. A map that has a list of
+    // maps stands for as many lines, in which the inner map's values come first.
+    const char *columns;
     struct option options[COMMAND_OPTION_COUNT_MAX]; // Ends with one without a name.
 };
 

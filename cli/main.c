@@ -19,6 +19,7 @@
 enum {
     INPUT_SIZE_MAX = 15 << 20, // A request has to fit into a message.
     SYNC_PERIOD_US = 50000,
+    WATCH_PERIOD_US = 1000000,
     COMMAND_TIMEOUT_MS = 120000,
 };
 
@@ -39,6 +40,8 @@ static struct error *read_standard_input(struct buffer *input)
 
 static struct error *find_input(const struct invocation *invocation, struct buffer *input)
 {
+    const char *fixed = invocation->command->fixed_input;
+    if (fixed) buffer_append_text(input, fixed);
     switch (invocation->command->input) {
     case INPUT_NONE: return NULL;
     case INPUT_VALUE:
@@ -191,10 +194,22 @@ static struct error *run(struct retable_client *client, const struct invocation 
     if (!is_streamed) {
         TRY(buffer_check(&answer, "The answer"));
         bool has_format = invocation->has_format;
-        TRY(output_print(command->output, has_format, buffer_slice(&answer), stdout));
+        TRY(output_print(command, has_format, buffer_slice(&answer), stdout));
     }
     if (response_parameters.size > 0) TRY(print_response(&arena, &response_parameters));
     return invocation->wants_sync ? wait_for_state(client, invocation) : NULL;
+}
+
+// Prints it every second, on a cleared terminal, until it fails or is interrupted.
+static struct error *watch(struct retable_client *client, const struct invocation *invocation)
+{
+    while (fflush(stdout) == 0) {
+        if (isatty(STDOUT_FILENO)) printf("\033[H\033[2J");
+        TRY(run(client, invocation));
+        fflush(stdout);
+        usleep(WATCH_PERIOD_US);
+    }
+    return NULL;
 }
 
 static enum exit_code report_usage(const struct error *error, const struct command *command)
@@ -225,7 +240,9 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct retable_client *client = retable_client_new(address, &(struct retable_options){0});
-    CLEANUP(error_freep) struct error *error = run(client, &invocation);
+    CLEANUP(error_freep)
+    struct error *error =
+        invocation.wants_watch ? watch(client, &invocation) : run(client, &invocation);
     if (fflush(stdout) != 0 && !error)
         error = error_new(ERROR_GENERIC, "Cannot write to standard output: %m");
     if (error) report_error(error, stderr);

@@ -10,4 +10,4 @@
 // Prints the whole answer of a command other than OUTPUT_ROWS, which is printed as it comes.
 // `has_format` says that the user has chosen a format, so that the bytes are printed as they are.
 MUST_USE struct error *output_print(
-    enum output_kind kind, bool has_format, struct slice answer, FILE *stream);
+    const struct command *command, bool has_format, struct slice answer, FILE *stream);

@@ -257,6 +257,7 @@ void machine_commit(struct machine *machine, struct request *request)
     bool is_taken = false;
     struct error *error = start_commit(machine, request, &writes, &is_taken);
     if (is_taken) return;
+    if (!error && writes.row_count > 0) error = cell_check_writable(&machine->cell);
     if (error) {
         cell_fail(&machine->cell, request, error);
         return;

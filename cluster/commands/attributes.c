@@ -646,6 +646,7 @@ static struct error *save_user_attributes(
 {
     struct table_settings settings = {0};
     if (object->table) TRY(table_settings_read(map, &settings));
+    if (object == cell_sys(&machine->cell)) TRY(cell_read_config(&machine->cell, map));
     TRY(object_set_attributes(object, map));
     object_save(&machine->cell.batch, object);
     return NULL;

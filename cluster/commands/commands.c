@@ -54,6 +54,9 @@ const struct command COMMANDS[] = {
     {"get_tracker_status", NONE, NODE, false, false, command_get_tracker_status},
     {"get_tracker_history", NONE, NODE, false, false, command_get_tracker_history},
     {"switch_over", NONE, NODE, true, false, command_switch_over},
+    {"wait_replicas", NONE, NONE, false, false, command_wait_replicas},
+    {"ban_replica_cluster", NONE, NONE, true, false, command_ban_replica_cluster},
+    {"unban_replica_cluster", NONE, NONE, true, false, command_unban_replica_cluster},
     {0},
 };
 

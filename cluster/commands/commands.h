@@ -198,6 +198,9 @@ MUST_USE struct error *create_collocation(
 void command_get_tracker_status(struct machine *machine, struct request *request);
 void command_get_tracker_history(struct machine *machine, struct request *request);
 void command_switch_over(struct machine *machine, struct request *request);
+void command_wait_replicas(struct machine *machine, struct request *request);
+void command_ban_replica_cluster(struct machine *machine, struct request *request);
+void command_unban_replica_cluster(struct machine *machine, struct request *request);
 
 // -- tablets.c
 void command_mount_table(struct machine *machine, struct request *request);

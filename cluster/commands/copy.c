@@ -147,6 +147,12 @@ static struct error *copy_table(
     table->is_replicated = source->is_replicated;
     table->upstream_replica_id = source->upstream_replica_id;
     table->settings = source->settings;
+    if (source->is_replicated) {
+        struct arena arena CLEANUP(arena_releasep) = {0};
+        struct node *attributes = NULL;
+        TRY(object_attributes(&arena, source->object, &attributes));
+        TRY(table_read_tracker_options(table, attributes));
+    }
     bool is_ordered = !source->is_replicated && !table_is_sorted(source);
     for (uint32_t i = 0; i < table->tablet_count; i++) {
         struct tablet *tablet = &table->tablets[i];

@@ -107,10 +107,11 @@ static struct error *find_collocation(
     const struct machine *machine, const struct node *value, struct collocation **ret_collocation)
 {
     struct guid id = GUID_NULL;
-    if (value->type != NODE_STRING || !guid_parse(value->string, &id)) {
+    if (value->type != NODE_STRING) {
         return error_new(
             ERROR_GENERIC, "Attribute \"replication_collocation_id\" must be the id of an object");
     }
+    TRY(guid_parse(value->string, &id));
     struct object *object = tree_find(&machine->cell.tree, id);
     if (!object || !object->collocation)
         return error_new(ERROR_RESOLVE_ERROR, "No such table collocation %s", GUID_TEXT(id));

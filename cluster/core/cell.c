@@ -92,6 +92,20 @@ uint32_t cell_flags(const struct cell *cell)
     return flags;
 }
 
+struct error *cell_check_writable(const struct cell *cell)
+{
+    if (!cell->config.is_safe_mode && !cell->is_read_only) return NULL;
+    return error_wrap(
+        error_new(
+            ERROR_SAFE_MODE_ENABLED,
+            cell->is_read_only ? "Unset //sys/@hydra_read_only to allow writes"
+                               : "Set //sys/@config/enable_safe_mode to %%false to allow writes"),
+        ERROR_ACCESS_DENIED,
+        "Access denied: cluster \"%.*s\" is in %s mode",
+        SLICE(buffer_slice(&cell->cluster_name)),
+        cell->is_read_only ? "read-only" : "safe");
+}
+
 struct error *cell_init(
     struct cell *cell, const struct cell_options *options, uint64_t now_us, uint64_t wall_us)
 {

@@ -122,6 +122,9 @@ MUST_USE struct error *cell_read_config(struct cell *cell, const struct node *at
 // Why this cluster's replicas should not be chosen: a sum of enum cluster_flags.
 uint32_t cell_flags(const struct cell *cell);
 
+// Refuses writes of users and replicators while the cluster is in safe mode or read only: 901.
+MUST_USE struct error *cell_check_writable(const struct cell *cell);
+
 // A new timestamp, 0 (and an error to be made) if the ceiling does not allow one.
 uint64_t cell_timestamp(struct cell *cell);
 

@@ -843,6 +843,7 @@ static struct error *receive_in_session(
 {
     if (message->kind == MESSAGE_RESOLVE) return on_resolve(receiver, source, message);
     if (!source->is_resolved) return error_new(ERROR_GENERIC, "Message came before RESOLVE"); // S1.
+    if (message->kind == MESSAGE_ROWS) TRY(cell_check_writable(receiver->cell));
     for (uint32_t i = 0; i < message->tablet_count; i++) {
         const struct message_tablet *part = &message->tablets[i];
         if (part->tablet_index >= source->tablet_count) {

@@ -157,6 +157,21 @@ Test(cli, calls_transactions_as_the_server_does)
     assert_run("yt commit-tx 1-2-3-4", 0, "");
 }
 
+Test(cli, prints_tables_to_operators)
+{
+    assert_run(
+        "yt tracker status",
+        0,
+        "path    cluster_name  mode   in_sync  replication_lag_time\n"
+        "//home  first         sync   yes      0\n"
+        "//home  second        async  no       1200\n");
+    assert_run("yt status --format json", 0, "get_tracker_status {\"output_format\"=\"json\";} \n");
+    assert_prints("yt tracker", 2, "No such command: tracker\n");
+    assert_prints("yt tracker statuss", 2, "No such command: tracker\n");
+    assert_prints("yt switchover //t --to x --to", 2, "Option --to needs a value\n");
+    assert_run("yt tracker pause", 0, "");
+}
+
 Test(cli, waits_for_tablets)
 {
     assert_run("yt mount-table //t --sync", 0, "");

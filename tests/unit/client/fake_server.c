@@ -125,6 +125,11 @@ static bool is_one_of(const char *name, const char *const *names)
     return false;
 }
 
+static bool has_json(struct slice echo)
+{
+    return memmem(echo.data, echo.size, "json", 4) != NULL;
+}
+
 static bool send_value(
     struct rpc_stream *stream,
     struct arena *arena,
@@ -147,6 +152,12 @@ static bool send_value(
         check(yson_parse(arena, slice_from(path.data + 1, path.size - 1), &value));
     } else if (strcmp(command, "get") == 0 && memmem(path.data, path.size, "@tablet_state", 13)) {
         value = node_text(arena, state_count++ == 0 ? "transient" : "mounted");
+    } else if (strcmp(command, "get_tracker_status") == 0 && !has_json(echo)) {
+        static const char STATUS[] =
+            "[{path=\"//home\";replicas=[{cluster_name=first;mode=sync;in_sync=%true;"
+            "replication_lag_time=0};{cluster_name=second;mode=async;in_sync=%false;"
+            "replication_lag_time=1200}]}]";
+        check(yson_parse(arena, slice_from_text(STATUS), &value));
     }
     if (!value) return false;
     CLEANUP(buffer_releasep) struct buffer output = {0};

@@ -1,0 +1,168 @@
+"""The cluster of the synchronous replica dies under load: another one takes over, and no client notices.
+
+    RETABLE_FAILOVER_COUNT   how often it is killed and how often stopped (SIGSTOP), 4 by default
+    RETABLE_FAILOVER_JSON    a file for the gaps
+
+`steady` commits rows and measures how long nothing is acknowledged. After each kill: no commit has failed, the tracker
+has switched once, and the daemon that comes back catches up. In the end all replicas hold every row once.
+"""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+
+import retable
+from retable import until
+
+COUNT = int(os.environ.get("RETABLE_FAILOVER_COUNT", "4"))
+CLIENT_COUNT = 8
+TABLE = "//tmp/steady"
+SCHEMA = "[{name=key;type=int64;sort_order=ascending};{name=value;type=int64}]"
+TRACKER = "//sys/@config/tablet_manager/replicated_table_tracker"
+
+
+class Steady:
+    """The process that writes."""
+
+    def __init__(self, address):
+        self.process = subprocess.Popen(
+            [os.environ["RETABLE_STEADY"], address, TABLE, str(CLIENT_COUNT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def report(self):
+        """What happened since the last report."""
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+    def stop(self):
+        self.process.stdin.close()
+        report = json.loads(self.process.stdout.readline())
+        assert self.process.wait(timeout=retable.TIMEOUT_S) == 0
+        return report
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def make_tables(primary, nodes):
+    options = "enable_replicated_table_tracker=%true;max_sync_replica_count=1;min_sync_replica_count=1"
+    primary.create(
+        "replicated_table",
+        TABLE,
+        attributes="{dynamic=%%true;schema=%s;replicated_table_options={%s}}" % (SCHEMA, options),
+    )
+    ids = {}
+    for node, mode in zip(nodes, ("sync", "async")):
+        ids[node.name] = primary.create(
+            "table_replica",
+            attributes='{table_path="%s";cluster_name=%s;replica_path="%s";mode=%s;enabled=%%true}'
+            % (TABLE, node.name, TABLE, mode),
+        )
+        node.create(
+            "table",
+            TABLE,
+            attributes='{dynamic=%%true;schema=%s;upstream_replica_id="%s"}' % (SCHEMA, ids[node.name]),
+        )
+        node.mount(TABLE)
+    primary.mount(TABLE)
+    return ids
+
+
+def status(primary):
+    return json.loads(primary.run("tracker", "status", TABLE, "--format", "json"))
+
+
+def all_good(primary):
+    """Both replicas are good and have everything but what is under way."""
+    replicas = status(primary)["replicas"]
+    return len(replicas) == 2 and all(one["good"] for one in replicas)
+
+
+def sync_node(primary, nodes):
+    names = [one["cluster_name"] for one in status(primary)["replicas"] if one["mode"] == "sync"]
+    assert len(names) == 1, names
+    return next(node for node in nodes if node.name == names[0])
+
+
+def strike(primary, nodes, steady, how):
+    """Takes the synchronous replica's daemon away; returns the longest gap between acknowledgements in ms."""
+    until(lambda: all_good(primary), "both replicas are good")
+    steady.report()
+    victim = sync_node(primary, nodes)
+    victim.process.send_signal(how)
+    until(lambda: sync_node(primary, nodes) is not victim, "the other replica is synchronous")
+    seen = {"acknowledged": 0, "errors": 0, "longest_gap_ms": 0.0, "error": ""}
+
+    def goes_on():
+        report = steady.report()
+        for key in ("acknowledged", "errors"):
+            seen[key] += report[key]
+        seen["longest_gap_ms"] = max(seen["longest_gap_ms"], report["longest_gap_ms"])
+        seen["error"] = seen["error"] or report["error"]
+        return report["acknowledged"] > 10 * CLIENT_COUNT
+
+    until(goes_on, "commits are acknowledged again")
+    assert seen["errors"] == 0, seen
+    if how == signal.SIGKILL:
+        victim.stop(signal.SIGKILL)
+        victim.start()
+    else:
+        victim.process.send_signal(signal.SIGCONT)
+    return seen["longest_gap_ms"]
+
+
+def row_count(daemon):
+    rows = daemon.run("select-rows", "sum(1) as count, sum(value) as total from [%s] group by 1" % TABLE, "--format", "json")
+    return json.loads(rows) if rows else {"count": 0, "total": 0}
+
+
+def main():
+    with retable.World() as world:
+        nodes = [world.node("first"), world.node("second")]
+        primary = world.coordinator("primary", *(word for node in nodes for word in ("--peer", node.name + "=" + node.address)))
+        make_tables(primary, nodes)
+        primary.run("set", TRACKER + "/recovery_period", "200")
+        until(lambda: all_good(primary), "both replicas are good")
+        steady = Steady(primary.address)
+        gaps = {}
+        try:
+            until(lambda: steady.report()["acknowledged"] > 0, "commits are acknowledged")
+            for how in (signal.SIGKILL, signal.SIGSTOP):
+                gaps[how.name] = [strike(primary, nodes, steady, how) for _ in range(COUNT)]
+            until(lambda: all_good(primary), "both replicas are good")
+            last = steady.stop()
+        finally:
+            steady.close()
+        assert last["errors"] == 0, last
+
+        # Every commit was acknowledged, so every row is there, once, on both.
+        count = last["last"]
+        expected = {"count": count, "total": count * (count + 1) // 2}
+        for node in nodes:
+            until(lambda: row_count(node) == expected, "%s has all %d rows" % (node.name, count))
+
+        history = json.loads(primary.run("tracker", "history", TABLE, "--format", "json"))
+        assert len(history) == 2 * COUNT, "%d switches for %d strikes" % (len(history), 2 * COUNT)
+        assert all(entry["actor"] == "tracker" and len(entry["changes"]) == 2 for entry in history)
+
+        summary = {
+            name: {"median_ms": statistics.median(values), "worst_ms": max(values), "count": len(values)}
+            for name, values in gaps.items()
+        }
+        print(json.dumps(summary))
+        if "RETABLE_FAILOVER_JSON" in os.environ:
+            with open(os.environ["RETABLE_FAILOVER_JSON"], "w") as file:
+                json.dump({"gaps_ms": gaps, "summary": summary}, file)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

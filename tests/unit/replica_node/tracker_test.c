@@ -1,0 +1,373 @@
+// The tracker and what steers it: options, settings of the cluster, collocations, bans, switching
+// by hand (behaviour 10 and 11).
+#include "tests/unit/cluster/machine_world.h"
+
+TestSuite(tracker, .fini = abort_on_leaks);
+
+#define T       "{path=\"//tmp/t\"}"
+#define OPTIONS "//tmp/t/@replicated_table_options"
+#define TRACKER "//sys/@config/tablet_manager/replicated_table_tracker"
+
+static void set(struct machine_world *world, int node, const char *path, const char *value)
+{
+    world_do(world, node, "set", world_text(world, "{path=\"%s\"}", path), value);
+}
+
+static void remove_at(struct machine_world *world, const char *path)
+{
+    world_do(world, META, "remove", world_text(world, "{path=\"%s\"}", path), NULL);
+}
+
+// A tracked table with one replica; `mode` is that of the replica.
+static const char *make(struct machine_world *world, const char *mode, const char *options)
+{
+    world_init(world, 2);
+    const char *id = world_replicate(world, "//tmp/t", "//tmp/r", mode);
+    world_run(world, SECOND);
+    set(world, META, OPTIONS, options);
+    return id;
+}
+
+static const char *mode_of(struct machine_world *world, const char *id)
+{
+    return world_get(world, META, world_text(world, "#%s/@mode", id));
+}
+
+static void wait_for_mode(struct machine_world *world, const char *id, const char *mode)
+{
+    world_wait(world, META, world_text(world, "#%s/@mode", id), mode);
+}
+
+Test(tracker, shows_all_options_with_their_defaults)
+{
+    struct machine_world world;
+    make(&world, "async", "{}");
+    assert_text(
+        world_get(&world, META, OPTIONS),
+        "{\"enable_replicated_table_tracker\"=%false;\"max_sync_replica_count\"=#;"
+        "\"min_sync_replica_count\"=#;\"sync_replica_lag_threshold\"=600000;"
+        "\"tablet_cell_bundle_name_ttl\"=300000;"
+        "\"tablet_cell_bundle_name_failure_interval\"=60000;"
+        "\"incomplete_preload_grace_period\"=300000;\"enable_preload_state_check\"=%false;"
+        "\"preferred_sync_replica_clusters\"=#;}");
+    world_release(&world);
+}
+
+Test(tracker, takes_options_as_a_whole_and_one_by_one)
+{
+    struct machine_world world;
+    make(&world, "async", "{max_sync_replica_count=2;sync_replica_lag_threshold=1}");
+    assert_text(world_get(&world, META, OPTIONS "/max_sync_replica_count"), "2");
+    set(&world, META, OPTIONS "/min_sync_replica_count", "1");
+    assert_text(world_get(&world, META, OPTIONS "/max_sync_replica_count"), "2");
+    assert_text(world_get(&world, META, OPTIONS "/min_sync_replica_count"), "1");
+    set(&world, META, OPTIONS "/preferred_sync_replica_clusters", "[replica]");
+    assert_text(world_get(&world, META, OPTIONS "/preferred_sync_replica_clusters/0"), "replica");
+    remove_at(&world, OPTIONS "/sync_replica_lag_threshold");
+    assert_text(world_get(&world, META, OPTIONS "/sync_replica_lag_threshold"), "600000");
+    set(&world, META, OPTIONS, "{sync_replica_count=3}");
+    assert_text(world_get(&world, META, OPTIONS "/max_sync_replica_count"), "3");
+    assert_text(world_get(&world, META, OPTIONS "/min_sync_replica_count"), "#");
+    world_restart(&world, META);
+    assert_text(world_get(&world, META, OPTIONS "/max_sync_replica_count"), "3");
+    world_release(&world);
+}
+
+Test(tracker, refuses_options_that_make_no_sense)
+{
+    struct machine_world world;
+    make(&world, "async", "{}");
+    const char *path = "{path=\"" OPTIONS "\"}";
+    assert_refused(
+        &world,
+        META,
+        "set",
+        path,
+        "{min_sync_replica_count=2;max_sync_replica_count=1}",
+        1,
+        "\"min_sync_replica_count\" must be less or equal to \"max_sync_replica_count\"");
+    assert_refused(&world, META, "set", path, "{speed=1}", 1, "no option \"speed\"");
+    assert_refused(&world, META, "set", path, "[]", 1, "must be a map");
+    assert_refused(
+        &world, META, "set", path, "{preferred_sync_replica_clusters=x}", 1, "list of names");
+    assert_refused(
+        &world, META, "set", "{path=\"" OPTIONS "/max_sync_replica_count\"}", "-1", 1, "");
+    assert_refused(
+        &world, META, "set", "{path=\"" TRACKER "/suspicion_timeout\"}", "1", 1, "10 to 3600000");
+    assert_refused(&world, META, "set", "{path=\"//sys/@config/speed\"}", "1", 1, "\"speed\"");
+    world_release(&world);
+}
+
+Test(tracker, shows_and_resets_settings_of_the_cluster)
+{
+    struct machine_world world;
+    make(&world, "async", "{}");
+    assert_text(world_get(&world, META, TRACKER "/check_period"), "3000");
+    set(&world, META, TRACKER "/check_period", "1000");
+    set(&world, META, TRACKER "/replicator_hint/banned_replica_clusters", "[x]");
+    assert_text(world_get(&world, META, TRACKER "/check_period"), "1000");
+    assert_text(world_get(&world, META, TRACKER "/replicator_hint/banned_replica_clusters/0"), "x");
+    world_restart(&world, META);
+    assert_text(world_get(&world, META, TRACKER "/check_period"), "1000");
+    remove_at(&world, TRACKER "/check_period");
+    assert_text(world_get(&world, META, TRACKER "/check_period"), "3000");
+    remove_at(&world, "//sys/@config");
+    assert_text(world_get(&world, META, TRACKER "/replicator_hint/banned_replica_clusters"), "[]");
+    world_release(&world);
+}
+
+Test(tracker, keeps_a_lone_bad_replica_synchronous_unless_the_minimum_is_0)
+{
+    struct machine_world world;
+    const char *id = make(&world, "sync", "{enable_replicated_table_tracker=%true}");
+    world_unlink(&world);
+    world_run(&world, 5 * SECOND);
+    assert_text(mode_of(&world, id), "sync");
+    set(&world, META, OPTIONS "/max_sync_replica_count", "1");
+    set(&world, META, OPTIONS "/min_sync_replica_count", "0");
+    wait_for_mode(&world, id, "async");
+    world_link(&world);
+    wait_for_mode(&world, id, "sync");
+    world_release(&world);
+}
+
+Test(tracker, makes_a_good_replica_synchronous)
+{
+    struct machine_world world;
+    const char *id = make(&world, "async", "{enable_replicated_table_tracker=%true}");
+    wait_for_mode(&world, id, "sync");
+    world_do(&world, META, "insert_rows", T, "{key=1;value=a}");
+    const char *history = world_do(&world, META, "get_tracker_history", T, NULL);
+    cr_assert(strstr(history, "\"actor\"=\"tracker\"") != NULL);
+    cr_assert(
+        strstr(history, "\"from\"=\"async\";\"to\"=\"sync\";\"reason\"=\"promoted\"") != NULL);
+    world_release(&world);
+}
+
+Test(tracker, leaves_alone_what_it_is_not_to_track)
+{
+    struct machine_world world;
+    const char *id = make(&world, "async", "{}");
+    world_run(&world, 5 * SECOND);
+    assert_text(mode_of(&world, id), "async"); // The table.
+    set(&world, META, TRACKER "/enable_replicated_table_tracker", "%false");
+    set(&world, META, OPTIONS "/enable_replicated_table_tracker", "%true");
+    world_run(&world, 5 * SECOND);
+    assert_text(mode_of(&world, id), "async"); // The cluster.
+    set(&world, META, world_text(&world, "#%s/@enable_replicated_table_tracker", id), "%false");
+    set(&world, META, TRACKER "/enable_replicated_table_tracker", "%true");
+    world_run(&world, 5 * SECOND);
+    assert_text(mode_of(&world, id), "async"); // The replica.
+    set(&world, META, world_text(&world, "#%s/@enable_replicated_table_tracker", id), "%true");
+    wait_for_mode(&world, id, "sync");
+    world_release(&world);
+}
+
+Test(tracker, heeds_what_a_replica_cluster_says_of_itself)
+{
+    static const char *const PATHS[] = {
+        "//sys/@config/enable_safe_mode",
+        "//sys/@hydra_read_only",
+        TRACKER "/replicator_hint/enable_incoming_replication",
+    };
+    struct machine_world world;
+    const char *id = make(
+        &world,
+        "sync",
+        "{enable_replicated_table_tracker=%true;max_sync_replica_count=1;min_sync_replica_count="
+        "0}");
+    for (size_t i = 0; i < sizeof PATHS / sizeof *PATHS; i++) {
+        set(&world, REPLICA, PATHS[i], i < 2 ? "%true" : "%false");
+        wait_for_mode(&world, id, "async");
+        set(&world, REPLICA, PATHS[i], i < 2 ? "%false" : "%true");
+        wait_for_mode(&world, id, "sync");
+    }
+    world_release(&world);
+}
+
+Test(tracker, safe_mode_refuses_writes_of_users_and_replicators)
+{
+    struct machine_world world;
+    const char *id = make(&world, "async", "{}");
+    const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    const char *errors = world_text(&world, "#%s/@error_count", id);
+    set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%true");
+    world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
+    world_wait(&world, META, errors, "1");
+    set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%false");
+    world_do(&world, META, "wait_replicas", T, NULL);
+    world_wait(&world, META, errors, "0");
+    set(&world, META, "//sys/@config/enable_safe_mode", "%true");
+    assert_refused(&world, META, "insert_rows", rows, "{key=2;value=a}", 901, "safe mode");
+    world_release(&world);
+}
+
+Test(tracker, bans_clusters_without_an_error)
+{
+    struct machine_world world;
+    const char *id = make(
+        &world,
+        "sync",
+        "{enable_replicated_table_tracker=%true;max_sync_replica_count=1;min_sync_replica_count="
+        "0}");
+    world_do(&world, META, "ban_replica_cluster", "{cluster_name=replica}", NULL);
+    wait_for_mode(&world, id, "async");
+    const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
+    world_run(&world, 5 * SECOND);
+    const char *index = world_text(&world, "#%s/@tablets/0/current_replication_row_index", id);
+    assert_text(world_get(&world, META, index), "0");
+    assert_text(world_get(&world, META, world_text(&world, "#%s/@error_count", id)), "0");
+    assert_refused(
+        &world,
+        META,
+        "wait_replicas",
+        "{path=\"//tmp/t\";timeout=100}",
+        NULL,
+        3,
+        "does not have everything yet");
+    world_do(&world, META, "unban_replica_cluster", "{cluster_name=replica}", NULL);
+    world_do(&world, META, "wait_replicas", T, NULL);
+    assert_text(world_get(&world, META, index), "1");
+    wait_for_mode(&world, id, "sync");
+    assert_refused(
+        &world,
+        META,
+        "unban_replica_cluster",
+        "{cluster_name=replica}",
+        NULL,
+        1,
+        "Cluster \"replica\" is not banned");
+    assert_refused(
+        &world,
+        META,
+        "ban_replica_cluster",
+        "{cluster_name=nowhere}",
+        NULL,
+        1,
+        "Cannot find cluster with name \"nowhere\"");
+    world_release(&world);
+}
+
+Test(tracker, switches_by_hand)
+{
+    struct machine_world world;
+    const char *id = make(&world, "async", "{}");
+    const char *to = "{path=\"//tmp/t\";cluster_name=replica}";
+    world_do(
+        &world, META, "switch_over", "{path=\"//tmp/t\";cluster_name=replica;dry_run=%true}", NULL);
+    assert_text(mode_of(&world, id), "async");
+    world_do(&world, META, "switch_over", to, NULL);
+    assert_text(mode_of(&world, id), "sync");
+    assert_text(world_do(&world, META, "switch_over", to, NULL), "[]"); // It is there.
+    const char *history = world_do(&world, META, "get_tracker_history", "{}", NULL);
+    cr_assert(strstr(history, "\"actor\"=\"user\"") != NULL);
+    assert_refused(
+        &world,
+        META,
+        "switch_over",
+        "{path=\"//tmp/t\";cluster_name=x}",
+        NULL,
+        1,
+        "has no replica on cluster \"x\"");
+    world_unlink(&world);
+    world_run(&world, SECOND);
+    assert_refused(&world, META, "switch_over", to, NULL, 1, "is not fit to be synchronous");
+    world_release(&world);
+}
+
+static const char *collocate(struct machine_world *world, const char *tables)
+{
+    const char *quoted = world_do(
+        world,
+        META,
+        "create",
+        world_text(world, "{type=table_collocation;attributes={%s}}", tables),
+        NULL);
+    return world_text(world, "%.*s", (int)strlen(quoted) - 2, quoted + 1);
+}
+
+static void refuse_collocation(
+    struct machine_world *world, const char *attributes, int code, const char *text)
+{
+    const char *parameters =
+        world_text(world, "{type=table_collocation;attributes={%s}}", attributes);
+    assert_refused(world, META, "create", parameters, NULL, code, text);
+}
+
+Test(tracker, collocates_tables)
+{
+    struct machine_world world;
+    make(&world, "async", "{}");
+    world_replicate(&world, "//tmp/u", "//tmp/s", "async");
+    const char *id = collocate(&world, "table_paths=[\"//tmp/t\"]");
+    assert_text(world_get(&world, META, "//tmp/t/@replication_collocation_id"), id);
+    assert_text(
+        world_get(&world, META, world_text(&world, "#%s/@table_paths", id)), "[\"//tmp/t\";]");
+    assert_text(
+        world_get(&world, META, world_text(&world, "#%s/@collocation_type", id)), "replication");
+    const char *quoted = world_text(&world, "\"%s\"", id);
+    set(&world, META, "//tmp/u/@replication_collocation_id", quoted);
+    set(&world, META, "//tmp/u/@replication_collocation_id", quoted); // No-op.
+    assert_text(
+        world_get(&world, META, "//tmp/t/@replication_collocation_table_paths"),
+        "[\"//tmp/t\";\"//tmp/u\";]");
+    world_restart(&world, META);
+    assert_text(world_get(&world, META, "//tmp/u/@replication_collocation_id"), id);
+    remove_at(&world, "//tmp/t/@replication_collocation_id");
+    const char *exists =
+        world_do(&world, META, "exists", "{path=\"//tmp/t/@replication_collocation_id\"}", NULL);
+    assert_text(exists, "%false");
+    remove_at(&world, "//tmp/u"); // The last one: the collocation goes with it.
+    exists = world_do(&world, META, "exists", world_text(&world, "{path=\"#%s\"}", id), NULL);
+    assert_text(exists, "%false");
+    id = collocate(&world, "table_paths=[\"//tmp/t\"]");
+    remove_at(&world, world_text(&world, "#%s", id));
+    exists =
+        world_do(&world, META, "exists", "{path=\"//tmp/t/@replication_collocation_id\"}", NULL);
+    assert_text(exists, "%false");
+    world_release(&world);
+}
+
+Test(tracker, refuses_collocations_that_make_no_sense)
+{
+    struct machine_world world;
+    make(&world, "async", "{}");
+    refuse_collocation(&world, "table_paths=[]", 1, "Collocated table set must be non-empty");
+    refuse_collocation(&world, "table_paths=[];table_ids=[]", 1, "Cannot specify both");
+    refuse_collocation(
+        &world, "table_paths=[\"//tmp/t\";\"//tmp/t\"]", 1, "Duplicate table //tmp/t");
+    refuse_collocation(&world, "table_paths=[\"//tmp/x\"]", 500, "Error resolving path");
+    refuse_collocation(&world, "table_ids=[\"1-2-3-4\"]", 500, "No such object");
+    refuse_collocation(
+        &world,
+        "table_paths=[\"//tmp\"]",
+        1,
+        "expected to be a table, actual type is \"map_node\"");
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/plain\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}",
+        NULL);
+    refuse_collocation(
+        &world,
+        "table_paths=[\"//tmp/plain\"]",
+        1,
+        "Unexpected type of table //tmp/plain: expected \"replicated_table\", actual \"table\"");
+    collocate(&world, "table_paths=[\"//tmp/t\"]");
+    refuse_collocation(
+        &world,
+        "table_paths=[\"//tmp/t\"]",
+        1,
+        "Table //tmp/t already belongs to replication collocation");
+    assert_refused(
+        &world,
+        META,
+        "set",
+        "{path=\"//tmp/plain/@replication_collocation_id\"}",
+        "\"1-2-3-4\"",
+        1,
+        "cannot be set");
+    world_release(&world);
+}
