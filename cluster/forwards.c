@@ -40,13 +40,18 @@ static uint64_t timeout_ms(const struct forward *forward)
 static void finish(const struct forward *forward, struct error *error)
 {
     struct request *request = forward->request;
-    if (error) {
-        request->error = error_wrap(
-            error, error_code(error), "Read from cluster %.*s failed", SLICE(forward->cluster));
-    }
+    struct loop *loop = forward->loop;
+    loop_tick(loop);
     request->output_kind = OUTPUT_ROWSET;
-    loop_tick(forward->loop);
-    loop_answer(forward->loop, request);
+    if (error) {
+        error = error_wrap(
+            error, error_code(error), "Read from cluster %.*s failed", SLICE(forward->cluster));
+        if (machine_read_again(loop->machine, request, error)) {
+            loop->is_hurried = true;
+            return;
+        }
+    }
+    loop_answer(loop, request);
 }
 
 static struct error *check_output(const struct request *request)

@@ -11,6 +11,8 @@
 
 #include <assert.h>
 
+enum { FORWARD_COUNT_MAX = 10 };
+
 static const uint64_t READ_WAIT_US = 10000000; // Without a deadline of the client.
 
 struct error *machine_new(
@@ -366,6 +368,7 @@ static void run_read(struct machine *machine, struct request *request)
 
 static void forward(struct machine *machine, struct request *request, struct slice cluster)
 {
+    request->forward_count++;
     cell_effect(
         &machine->cell,
         (struct effect){
@@ -426,6 +429,7 @@ static struct error *lookup_replicated(
     *ret_taken = waits;
     if (waits) return NULL;
     give_timestamp(machine, request, table, tablet_index == UINT32_MAX);
+    request->asked_path = request->path;
     request->path = arena_copy(&request->arena, buffer_slice(&replica->path));
     request->upstream_replica_id = replica->object->id;
     struct slice cluster = buffer_slice(&replica->cluster_name);
@@ -613,6 +617,31 @@ static struct error *start_select(struct machine *machine, struct request *reque
     }
     run_read(machine, request);
     return NULL;
+}
+
+bool machine_read_again(struct machine *machine, struct request *request, struct error *error)
+{
+    bool is_over = machine->cell.now_us >= request->deadline_us;
+    if (!error_find(error, ERROR_RPC_UNAVAILABLE) || is_over ||
+        request->forward_count >= FORWARD_COUNT_MAX) {
+        request->error = error;
+        return false;
+    }
+    error_free(error);
+    if (request->asked_path.size > 0) request->path = request->asked_path;
+    request->upstream_replica_id = GUID_NULL;
+    request->table_path_count = 0;
+    request->lookup = NULL;
+    request->select = NULL;
+    request->wait_until_us = 0;
+    buffer_clear(&request->output);
+    arr_clear(request->block_ends);
+    if (request->kind == REQUEST_COMMAND) { // Its handler has made a read of it.
+        command_execute(machine, request);
+    } else {
+        machine_request(machine, request);
+    }
+    return true;
 }
 
 void machine_select(struct machine *machine, struct request *request)

@@ -82,6 +82,12 @@ void machine_tick(struct machine *machine, uint64_t now_us, uint64_t wall_us);
 // whoever performs it to complete and answer.
 void machine_request(struct machine *machine, struct request *request);
 
+// A read that was sent on to a replica's cluster has failed with `error`, which is taken over. If
+// the cluster could not be reached it is tried again with a replica chosen anew; otherwise, and
+// after some tries, false: the request has the error and is to be answered.
+MUST_USE bool machine_read_again(
+    struct machine *machine, struct request *request, struct error *error);
+
 // A link to the cluster of this name is there. Links are numbered by the caller, never twice alike.
 void machine_link_up(struct machine *machine, uint64_t link, struct slice cluster);
 void machine_link_down(struct machine *machine, uint64_t link);

@@ -77,6 +77,8 @@ struct request {
     bool allow_join_without_index;   // SELECT.
     bool enable_statistics;          // SELECT: `response_parameters` is wanted.
     bool is_explanation;             // SELECT: the plan is wanted, not the rows.
+    struct slice asked_path;         // LOOKUP sent on by us: `path` as it was asked.
+    uint32_t forward_count;          // How often a read was sent on.
     struct guid
         upstream_replica_id; // LOOKUP, SELECT sent on by a coordinator: what the table must be.
 

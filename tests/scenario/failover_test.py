@@ -99,6 +99,9 @@ def strike(primary, nodes, steady, how):
     steady.report()
     victim = sync_node(primary, nodes)
     victim.process.send_signal(how)
+    # Reads go on as well, through whatever replica is synchronous by then.
+    assert primary.lookup(TABLE, [{"key": 1}]) == [{"key": 1, "value": 1}]
+    assert len(primary.select("key from [%s] where key < 3" % TABLE)) == 2
     until(lambda: sync_node(primary, nodes) is not victim, "the other replica is synchronous")
     seen = {"acknowledged": 0, "errors": 0, "longest_gap_ms": 0.0, "error": ""}
 
