@@ -263,7 +263,8 @@ Test(transactions, unknown_ones_are_refused)
     }
     assert_refused(
         &world, META, "commit_transaction", "{}", NULL, 1, "\"transaction_id\" is missing");
-    assert_refused(&world, META, "start_transaction", "{type=cow}", NULL, 1, "Unknown transaction type");
+    assert_refused(
+        &world, META, "start_transaction", "{type=cow}", NULL, 1, "Unknown transaction type");
     world_release(&world);
 }
 
