@@ -96,6 +96,14 @@ static void touch_transaction(struct machine *machine, struct transaction *trans
         MIN(machine->transactions_expire_at_us, transaction->expires_at_us);
 }
 
+// An answer that is kept must be durable before it is given.
+static void reply_kept(struct machine *machine, struct request *request)
+{
+    command_keep_answer(machine, request);
+    bool is_kept = !guid_is_null(request->mutation_id);
+    cell_reply(&machine->cell, is_kept ? machine->cell.lsn : 0, request);
+}
+
 void machine_start_transaction(struct machine *machine, struct request *request)
 {
     struct cell *cell = &machine->cell;
@@ -122,7 +130,7 @@ void machine_start_transaction(struct machine *machine, struct request *request)
         request->node = node_guid(&request->arena, transaction->id); // Asked for as a command.
     }
     request->commit_timestamp = transaction->start_timestamp;
-    cell_reply(cell, 0, request);
+    reply_kept(machine, request);
 }
 
 void machine_ping_transaction(struct machine *machine, struct request *request)
@@ -138,7 +146,7 @@ void machine_abort_transaction(struct machine *machine, struct request *request)
     struct transaction *transaction = NULL;
     request->error = find_transaction(machine, request->transaction_id, &transaction);
     if (transaction) free_transaction(machine, transaction);
-    cell_reply(&machine->cell, 0, request);
+    reply_kept(machine, request);
 }
 
 static void expire_transactions(struct machine *machine)

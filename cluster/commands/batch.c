@@ -4,10 +4,21 @@
 // all are, the batch is (cell_next_effect).
 #include "cluster/commands/commands.h"
 
+#include "base/hash.h"
 #include "model/error_node.h"
 #include "model/yson.h"
 
 enum { BATCH_COMMAND_COUNT_MAX = 1000 };
+
+// A batch that is repeated repeats its parts: theirs are made from its mutation id.
+static void give_mutation_id(const struct request *batch, struct request *part)
+{
+    if (guid_is_null(batch->mutation_id) || node_find_text(part->parameters, "mutation_id")) return;
+    struct guid id = batch->mutation_id;
+    uint64_t index = part->batch_index;
+    id.low ^= hash_bytes(slice_from(&index, sizeof index), 0);
+    node_set_text(&part->arena, part->parameters, "mutation_id", node_guid(&part->arena, id));
+}
 
 static struct error *read_part(
     const struct node *item, const struct request *batch, struct request *part)
@@ -32,6 +43,7 @@ static struct error *read_part(
     part->parameters = parameters ? node_copy(&part->arena, parameters) : node_map(&part->arena);
     part->api_version = batch->api_version;
     part->host = arena_copy(&part->arena, batch->host);
+    give_mutation_id(batch, part);
     const struct node *input = node_find_text(item, "input");
     if (!input) return NULL;
     CLEANUP(buffer_releasep) struct buffer text = {0};

@@ -1,5 +1,8 @@
 #include "cluster/commands/commands.h"
 
+#include "model/error_node.h"
+#include "model/yson.h"
+
 enum { COMMAND_TIMEOUT_MS_MAX = 1 << 30 };
 
 #define NONE  COMMAND_NULL
@@ -136,12 +139,83 @@ static struct error *read_deadline(const struct machine *machine, struct request
     return NULL;
 }
 
+// Whether a command's answer is kept under its mutation id. Rows have the outcome of their commit,
+// and the parts of a batch have ids of their own; what only looks may look again.
+static bool is_kept(const struct command *command)
+{
+    return command->is_volatile && command->input != COMMAND_TABULAR &&
+           command->execute != command_execute_batch &&
+           command->execute != command_ping_transaction &&
+           command->execute != command_get_tablet_infos &&
+           command->execute != command_get_tablet_errors;
+}
+
+// {error=…}, {result=…} or {}.
+static void encode_answer(struct request *request, struct buffer *buffer)
+{
+    struct node *map = node_map(&request->arena);
+    if (request->error) {
+        struct node *error = error_to_node(&request->arena, request->error);
+        node_set_text(&request->arena, map, "error", error);
+    } else if (request->output_kind == OUTPUT_NODE) {
+        node_set_text(&request->arena, map, "result", request->node);
+    }
+    yson_print(map, YSON_BINARY, buffer);
+}
+
+static struct error *decode_answer(struct request *request, struct slice answer)
+{
+    struct node *map = NULL;
+    TRY(yson_parse(&request->arena, answer, &map));
+    const struct node *error = node_find_text(map, "error");
+    request->node = node_find_text(map, "result");
+    request->output_kind = request->node ? OUTPUT_NODE : OUTPUT_NONE;
+    return error ? error_from_node(error) : NULL;
+}
+
+// Answers a repeated command as it was answered first, or makes sure that its answer can be kept.
+static struct error *repeat_command(
+    struct machine *machine, struct request *request, bool *ret_taken)
+{
+    struct slice answer;
+    *ret_taken = false;
+    TRY(coordinator_find_answer(
+        &machine->coordinator, &request->arena, request->mutation_id, &answer));
+    if (answer.size > 0) {
+        *ret_taken = true;
+        request->error = decode_answer(request, answer);
+        cell_reply(&machine->cell, machine->cell.lsn, request);
+        return NULL;
+    }
+    request->commit_timestamp = cell_timestamp(&machine->cell);
+    if (request->commit_timestamp != 0) return NULL;
+    return error_new(ERROR_REQUEST_THROTTLED, "No timestamp is left now");
+}
+
+void command_keep_answer(struct machine *machine, struct request *request)
+{
+    if (guid_is_null(request->mutation_id) || request->kind != REQUEST_COMMAND) return;
+    if (!is_kept(command_find(request->command))) return;
+    CLEANUP(buffer_releasep) struct buffer answer = {0};
+    encode_answer(request, &answer);
+    coordinator_keep_answer(
+        &machine->coordinator,
+        request->mutation_id,
+        request->commit_timestamp,
+        buffer_slice(&answer));
+    cell_apply_urgent(&machine->cell);
+}
+
 void command_execute(struct machine *machine, struct request *request)
 {
     const struct command *command = NULL;
+    bool is_taken = false;
     struct error *error = prepare_command(request, &command);
     if (!error) error = check_transaction(machine, command, request);
     if (!error) error = read_deadline(machine, request);
+    if (!error && !guid_is_null(request->mutation_id) && is_kept(command))
+        error = repeat_command(machine, request, &is_taken);
+    if (is_taken) return;
     if (error) {
         cell_fail(&machine->cell, request, error);
         return;
@@ -215,15 +289,12 @@ struct error *command_path(struct request *request, struct ypath *ret_path)
 void command_answer(
     struct machine *machine, struct request *request, struct error *error, struct node *node)
 {
-    if (!error) cell_apply_urgent(&machine->cell);
-    if (error) {
-        // What a command that failed midway has changed in memory is what it has put into the
-        // batch.
-        cell_apply_urgent(&machine->cell);
-        cell_fail(&machine->cell, request, error);
-        return;
-    }
+    request->error = error;
     request->node = node;
-    request->output_kind = node ? OUTPUT_NODE : OUTPUT_NONE;
+    request->output_kind = node && !error ? OUTPUT_NODE : OUTPUT_NONE;
+    command_keep_answer(machine, request); // In one batch with what it has changed.
+    // Also of an error: what a command that failed midway has changed in memory is what it has put
+    // into the batch.
+    cell_apply_urgent(&machine->cell);
     cell_reply(&machine->cell, machine->cell.lsn, request);
 }

@@ -27,6 +27,11 @@ const struct command *command_find(struct slice name);
 // `input_format` and `output_format`.
 void command_execute(struct machine *machine, struct request *request);
 
+// Keeps what a command with a mutation id is answered, in one batch with what it has changed, and
+// applies the batch: the same command under the same id is answered the same for ten minutes, also
+// after a restart. command_answer does so for its callers.
+void command_keep_answer(struct machine *machine, struct request *request);
+
 // What a command has answered, in the shape of the API version that the request asks for; NULL for
 // nothing. Version 4 wraps results in a map ({"node_id"=…}; {} for nothing), version 3 does not.
 struct node *command_result(struct request *request);

@@ -49,11 +49,13 @@ static bool are_parts_covered(const struct commit_part *parts, uint32_t part_cou
     return true;
 }
 
-static void remember_mutation(struct coordinator *coordinator, struct guid id, uint64_t timestamp)
+static void remember_mutation(
+    struct coordinator *coordinator, struct guid id, uint64_t timestamp, bool is_command)
 {
     struct mutation *mutation = must_alloc(calloc(1, sizeof *mutation));
     mutation->id = id;
     mutation->timestamp = timestamp;
+    mutation->is_command = is_command;
     mutation->remembered_until_wall_us = coordinator->cell->wall_us + REMEMBERED_MUTATION_US;
     HASH_ADD(hh, coordinator->mutations, id, sizeof mutation->id, mutation);
 }
@@ -382,7 +384,7 @@ static void save_mutation(
     struct layout_key key = layout_mutation(commit->timestamp);
     store_batch_put(
         &coordinator->cell->batch, STORE_META, layout_slice(&key), buffer_slice(&value));
-    remember_mutation(coordinator, id, commit->timestamp);
+    remember_mutation(coordinator, id, commit->timestamp, false);
 }
 
 // Rows of ordinary tables in an undecided transaction, kept beside the replication log's records.
@@ -573,6 +575,12 @@ struct error *coordinator_repeat(
     struct mutation *mutation = NULL;
     HASH_FIND(hh, coordinator->mutations, &request->mutation_id, sizeof(struct guid), mutation);
     if (!mutation) return NULL;
+    if (mutation->is_command) {
+        return error_new(
+            ERROR_GENERIC,
+            "Mutation id %s is that of another request",
+            GUID_TEXT(request->mutation_id));
+    }
 
     uint64_t timestamp = mutation->timestamp;
     struct commit_part *parts = NULL;
@@ -601,6 +609,46 @@ struct error *coordinator_repeat(
         "yet");
     cell_fail(cell, request, error_set_str(error, "outcome", "unknown"));
     return NULL;
+}
+
+struct error *coordinator_find_answer(
+    struct coordinator *coordinator,
+    struct arena *arena,
+    struct guid mutation_id,
+    struct slice *ret_answer)
+{
+    struct mutation *mutation = NULL;
+    *ret_answer = slice_from("", 0);
+    HASH_FIND(hh, coordinator->mutations, &mutation_id, sizeof mutation_id, mutation);
+    if (!mutation || !mutation->is_command) return NULL;
+    CLEANUP(buffer_releasep) struct buffer value = {0};
+    struct layout_key key = layout_mutation(mutation->timestamp);
+    bool is_found = false;
+    TRY(store_get(
+        coordinator->cell->store, NULL, STORE_META, layout_slice(&key), &value, &is_found));
+    struct reader reader = reader_from(buffer_slice(&value));
+    get_raw(&reader, 3 * sizeof(uint64_t)); // The id, and when.
+    get_varint(&reader);
+    *ret_answer = arena_copy(arena, get_bytes(&reader));
+    return reader_finish(&reader, "Outcome of a mutation");
+}
+
+void coordinator_keep_answer(
+    struct coordinator *coordinator,
+    struct guid mutation_id,
+    uint64_t timestamp,
+    struct slice answer)
+{
+    CLEANUP(buffer_releasep) struct buffer value = {0};
+    put_fixed64(&value, mutation_id.high);
+    put_fixed64(&value, mutation_id.low);
+    put_fixed64(&value, coordinator->cell->wall_us);
+    put_varint(&value, 0); // It has no positions.
+    put_bytes(&value, answer);
+    struct layout_key key = layout_mutation(timestamp);
+    store_batch_put(
+        &coordinator->cell->batch, STORE_META, layout_slice(&key), buffer_slice(&value));
+    remember_mutation(coordinator, mutation_id, timestamp, true);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -1024,8 +1072,10 @@ static struct error *load_mutations(struct coordinator *coordinator)
         struct guid id;
         id.high = get_fixed64(&reader);
         id.low = get_fixed64(&reader);
+        get_fixed64(&reader); // When.
+        bool is_command = get_varint(&reader) == 0 && reader.rest.size > 0;
         if (reader.is_broken) return error_new(ERROR_GENERIC, "Outcome of a mutation is malformed");
-        remember_mutation(coordinator, id, timestamp);
+        remember_mutation(coordinator, id, timestamp, is_command);
     }
     return store_iterator_error(iterator);
 }

@@ -50,6 +50,7 @@ struct commit {
 
 struct mutation { // A remembered outcome.
     struct guid id;
+    bool is_command;    // It has an answer; otherwise it is a commit, which has positions.
     uint64_t timestamp; // Of the commit.
     uint64_t remembered_until_wall_us;
     UT_hash_handle hh;
@@ -102,6 +103,21 @@ void coordinator_commit(
 // one was (C7).
 MUST_USE struct error *coordinator_repeat(
     struct coordinator *coordinator, struct request *request, bool *ret_taken);
+
+// The answer that a command with this mutation id was given; empty if none is known. In the arena.
+MUST_USE struct error *coordinator_find_answer(
+    struct coordinator *coordinator,
+    struct arena *arena,
+    struct guid mutation_id,
+    struct slice *ret_answer);
+
+// Keeps a command's answer with the batch that is being gathered, as long as outcomes of commits
+// are kept. `timestamp` is new and the command's own.
+void coordinator_keep_answer(
+    struct coordinator *coordinator,
+    struct guid mutation_id,
+    uint64_t timestamp,
+    struct slice answer);
 
 // Chooses the replica that serves a read of this table now (RD1): mode sync, and it has every
 // committed record of the tablets asked for (`tablet_index` alone, or all if it is UINT32_MAX).
