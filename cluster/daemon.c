@@ -9,6 +9,7 @@
 #include "cluster/reads.h"
 #include "io/clock.h"
 #include "io/config.h"
+#include "io/process.h"
 #include "io/rocks_store.h"
 
 #include <errno.h>
@@ -366,6 +367,7 @@ static struct error *listen_http(struct daemon *daemon, int *ret_port)
         .address = config->http_address,
         .cluster_name = config->cluster_name,
         .version = RETABLE_VERSION,
+        .store = daemon->store,
         .cell_tag = config->cell_tag,
     };
     return http_face_open(&options, &daemon->http_face, ret_port);
@@ -405,6 +407,7 @@ static struct error *listen_at(struct daemon *daemon)
 static struct error *start(struct daemon *daemon)
 {
     struct loop *loop = &daemon->loop;
+    process_raise_file_limit();
     TRY(open_store(daemon));
     loop->log = &daemon->log;
     loop->rpc = rpc_new(&(struct rpc_options){

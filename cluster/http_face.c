@@ -5,6 +5,8 @@
 #include "cluster/http_error.h"
 #include "cluster/http_output.h"
 #include "cluster/http_parameters.h"
+#include "cluster/metrics.h"
+#include "cluster/status_page.h"
 #include "io/clock.h"
 #include "io/http_server.h"
 #include "io/inbox.h"
@@ -553,7 +555,40 @@ static void serve_ready(struct exchange *exchange)
         fail(exchange, 503, error_copy(loop->machine->coordinator.amnesia));
 }
 
+static void serve_metrics(struct exchange *exchange)
+{
+    const struct http_face *face = exchange->face;
+    struct metrics_source source = {
+        .loop = face->options.loop,
+        .store = face->options.store,
+        .cluster_name = face->options.cluster_name,
+        .version = face->options.version,
+        .start_wall_us = face->start_wall_us,
+        .http_request_count = atomic_load(&face->request_count),
+        .http_connection_count = http_server_connection_count(face->server),
+        .http_body_size = atomic_load(&face->body_size),
+    };
+    metrics_write(&source, &exchange->page);
+    exchange->page_type = "text/plain; version=0.0.4; charset=utf-8";
+}
+
+static void serve_status(struct exchange *exchange)
+{
+    const struct http_face *face = exchange->face;
+    struct status_source source = {
+        .loop = face->options.loop,
+        .cluster_name = face->options.cluster_name,
+        .version = face->options.version,
+        .start_wall_us = face->start_wall_us,
+        .now_wall_us = clock_wall_us(),
+    };
+    status_page_write(&source, &exchange->page);
+    exchange->page_type = "text/html; charset=utf-8";
+}
+
 static const struct route ROUTES[] = {
+    {"/", serve_status, true},
+    {"/metrics", serve_metrics, true},
     {"/api", serve_versions, false},
     {"/api/v3", serve_commands_v3, false},
     {"/api/v4", serve_commands_v4, false},

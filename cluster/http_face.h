@@ -19,6 +19,7 @@ struct http_face_options {
     const char *address;
     const char *cluster_name; // Borrowed.
     const char *version;      // Borrowed.
+    struct store *store;      // For metrics: a rocks_store. Borrowed.
     uint16_t cell_tag;
 };
 

@@ -71,6 +71,13 @@ struct tablet {
     UT_hash_handle hh;          // In the tree's tablets, by id.
 };
 
+struct table_counters {       // Since the start; for metrics.
+    uint64_t write_row_count; // Accepted, into a replication log or for the rows of a table.
+    uint64_t write_data_weight;
+    uint64_t commit_row_count; // Of them committed; of replica tables, what came from upstream.
+    uint64_t commit_data_weight;
+};
+
 struct table {
     struct object *object; // Borrowed.
     struct arena arena;    // Holds the schema.
@@ -86,7 +93,8 @@ struct table {
     struct tracker_options tracker_options; // Of replicated tables.
     struct collocation *collocation; // Whose synchronous replicas go together; NULL for none.
     uint64_t mode_revision;          // Grows with each change of a replica's mode or state.
-    struct sink *sink;               // NULL until rows come from upstream. Owned by the receiver.
+    struct table_counters counters;
+    struct sink *sink; // NULL until rows come from upstream. Owned by the receiver.
 };
 
 // A replica of a replicated table, as its meta-cluster describes it.

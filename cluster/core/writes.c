@@ -393,6 +393,17 @@ static void free_gathering(struct gathering *gathering)
     }
 }
 
+uint64_t writes_data_weight(const struct row_change *changes, uint32_t change_count)
+{
+    uint64_t weight = change_count;
+    for (uint32_t i = 0; i < change_count; i++) {
+        const struct row *row = &changes[i].row;
+        for (uint32_t j = 0; j < row->value_count; j++)
+            weight += value_data_weight(&row->values[j]);
+    }
+    return weight;
+}
+
 struct error *writes_prepare(
     struct tree *tree,
     struct arena *arena,
@@ -426,6 +437,7 @@ struct error *writes_prepare(
         if (write->change_count > 0) {
             memcpy(write->changes, g->changes, write->change_count * sizeof *g->changes);
         }
+        write->data_weight = writes_data_weight(write->changes, write->change_count);
         write++;
     }
     *ret_writes = writes;
@@ -488,7 +500,9 @@ void writes_apply(
     uint32_t change_count,
     uint64_t timestamp)
 {
-    const struct table *table = tablet->table;
+    struct table *table = tablet->table;
+    table->counters.commit_row_count += change_count;
+    table->counters.commit_data_weight += writes_data_weight(changes, change_count);
     CLEANUP(buffer_releasep) struct buffer key = {0};
     for (uint32_t i = 0; i < change_count; i++) {
         if (table_is_sorted(table)) {

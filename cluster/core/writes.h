@@ -22,6 +22,7 @@ struct tablet_write {
     bool require_sync_replica; // Of any of its modifications.
     struct row_change *changes;
     uint32_t change_count;
+    uint64_t data_weight;
 };
 
 struct writes {
@@ -39,6 +40,9 @@ MUST_USE struct error *writes_prepare(
     const struct modification *modifications,
     uint32_t modification_count,
     struct writes *ret_writes);
+
+// The data weight of changes: 1 for each row, and its values.
+uint64_t writes_data_weight(const struct row_change *changes, uint32_t change_count);
 
 // Maps the names of a rowset to columns of a schema: SCHEMA_NO_COLUMN for those it does not have.
 void writes_map_names(

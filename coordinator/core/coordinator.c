@@ -117,6 +117,10 @@ static void decide(
         queue_decide(tablet->queue, part->end, is_committed);
         tablet->undecided_count--;
         struct table *table = tablet->table;
+        if (is_committed) {
+            table->counters.commit_row_count += part->row_count;
+            table->counters.commit_data_weight += part->data_weight;
+        }
         for (size_t j = 0; j < arr_count(table->replicas); j++) {
             session_decided(table->replicas[j]->session, tablet->index, part->end, is_committed);
         }
@@ -429,6 +433,8 @@ static void append_part(struct cell *cell, const struct tablet_write *write, str
         .end = queue_append(
             tablet->queue, &cell->batch, commit->timestamp, write->change_count, block, commit),
         .require_sync_replica = write->require_sync_replica,
+        .row_count = write->change_count,
+        .data_weight = write->data_weight,
     };
     block_release(block);
     tablet->undecided_count++;
@@ -443,6 +449,8 @@ static void split_writes(
     commit->local.tablets = ARENA_NEW(arena, struct tablet_write, writes->tablet_count);
     for (uint32_t i = 0; i < writes->tablet_count; i++) {
         const struct tablet_write *write = &writes->tablets[i];
+        write->tablet->table->counters.write_row_count += write->change_count;
+        write->tablet->table->counters.write_data_weight += write->data_weight;
         if (write->tablet->queue) {
             append_part(cell, write, commit);
         } else {

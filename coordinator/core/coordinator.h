@@ -21,6 +21,8 @@ struct commit_part { // One tablet's record of a transaction.
     struct tablet *tablet;
     struct position end;
     bool require_sync_replica;
+    uint32_t row_count;
+    uint64_t data_weight;
 };
 
 enum commit_state {

@@ -189,6 +189,7 @@ static void set_error(const struct session *session, struct error **place, struc
 void session_fail(struct coordinator *coordinator, struct session *session, struct error *error)
 {
     close_session(session);
+    session->counters.error_count++;
     session->retry_at_us = next_retry_at_us(coordinator->cell, &session->failure_count);
     set_error(session, &session->error, error);
     coordinator->is_dirty = true;
@@ -205,6 +206,7 @@ static void fail_tablet(
 {
     struct session_tablet *tablet = &session->tablets[tablet_index];
     close_session(session);
+    session->counters.error_count++;
     session->retry_at_us = coordinator->cell->now_us;
     tablet->retry_at_us = next_retry_at_us(coordinator->cell, &tablet->failure_count);
     const struct replica *replica = session->replica;
@@ -531,6 +533,7 @@ static struct error *acknowledge(struct session *session, const struct message_t
         return error_new(ERROR_GENERIC, "Replica acknowledged more than it was sent");
     }
     bool is_further = ack->tail.row_index > feeder->tail.row_index;
+    if (is_further) session->counters.row_count += ack->tail.row_index - feeder->tail.row_index;
     feeder_acknowledge(feeder, ack->tail, ack->decided);
     if (is_further || feeder->tail.row_index == queue->end.row_index) clear_tablet_error(tablet);
     set_progress(tablet, feeder->decided);
@@ -772,6 +775,8 @@ static struct error *feed_tablet(
         struct message_tablet *part = &message->tablets[0];
         assert(part->from.row_index >= tablet->queue->trimmed.row_index); // trim-safe.
         feeder_sent(feeder, part->to, size, cell->now_us);
+        session->counters.size += size;
+        session->counters.batch_count++;
         session->sent_at_us = cell->now_us;
         TRY(set_closed(cell, st, tablet->queue, part));
         cell_send(cell, 0, session->link, TAKE(message));

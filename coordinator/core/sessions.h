@@ -27,7 +27,15 @@ struct session_tablet {
     struct message_decision *decisions; // stb array: to be told.
 };
 
+struct session_counters { // Since the start; for metrics.
+    uint64_t row_count;   // That the replica has got and kept.
+    uint64_t size;        // Sent, in bytes.
+    uint64_t batch_count; // The same in batches.
+    uint64_t error_count;
+};
+
 struct session {
+    struct session_counters counters;
     struct replica *replica; // Borrowed.
     enum session_state state;
     uint64_t number;
