@@ -23,6 +23,7 @@ struct error *machine_new(
 {
     struct machine *machine = must_alloc(calloc(1, sizeof *machine));
     machine->transactions_expire_at_us = UINT64_MAX;
+    machine->has_leaving_tablets = true;
     struct error *error = cell_init(&machine->cell, options, now_us, wall_us);
     if (!error) error = receiver_init(&machine->receiver, &machine->cell);
     if (!error) error = coordinator_init(&machine->coordinator, &machine->cell);
@@ -205,8 +206,17 @@ static struct error *add_modifications(struct machine *machine, struct request *
     return NULL;
 }
 
+static void make_choices(struct machine *machine, struct request *request)
+{
+    for (uint32_t i = 0; i < request->modification_count; i++) {
+        struct modification *modification = &request->modifications[i];
+        while (modification->choice == 0) modification->choice = rng_next(&machine->cell.rng);
+    }
+}
+
 void machine_modify(struct machine *machine, struct request *request)
 {
+    make_choices(machine, request);
     if (guid_is_null(request->transaction_id)) {
         machine_commit(machine, request);
         return;
@@ -265,6 +275,7 @@ void machine_commit(struct machine *machine, struct request *request)
 {
     struct writes writes = {0};
     bool is_taken = false;
+    make_choices(machine, request);
     struct error *error = start_commit(machine, request, &writes, &is_taken);
     if (is_taken) return;
     if (!error && writes.row_count > 0) error = cell_check_writable(&machine->cell);

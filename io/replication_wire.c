@@ -67,6 +67,7 @@ static Retable__V1__Open *put_open(struct arena *arena, const struct message *me
     open->table_path = put_text(arena, message->table_path);
     open->mode_revision = message->mode_revision;
     open->preserve_timestamps = message->preserve_timestamps;
+    open->preserve_tablet_index = message->preserve_tablet_index;
     open->is_sorted = message->is_sorted;
     open->start_timestamp = message->start_timestamp;
     open->n_tablets = message->tablet_count;
@@ -76,6 +77,7 @@ static Retable__V1__Open *put_open(struct arena *arena, const struct message *me
             MAKE(arena, Retable__V1__TabletRef, RETABLE__V1__TABLET_REF);
         tablet->tablet_id = put_guid(arena, message->tablets[i].tablet_id);
         tablet->tablet_index = message->tablets[i].tablet_index;
+        tablet->from = put_position(arena, message->tablets[i].from);
         open->tablets[i] = tablet;
     }
     return open;
@@ -363,6 +365,7 @@ static struct error *get_open(const Retable__V1__Open *open, struct message *mes
     message->table_path = get_text(message, open->table_path);
     message->mode_revision = open->mode_revision;
     message->preserve_timestamps = open->preserve_timestamps;
+    message->preserve_tablet_index = open->preserve_tablet_index;
     message->is_sorted = open->is_sorted;
     message->start_timestamp = open->start_timestamp;
     message_set_tablets(message, (uint32_t)open->n_tablets);
@@ -370,6 +373,7 @@ static struct error *get_open(const Retable__V1__Open *open, struct message *mes
         struct message_tablet *tablet = &message->tablets[i];
         tablet->tablet_index = open->tablets[i]->tablet_index;
         TRY(wire_get_guid(open->tablets[i]->tablet_id, "tablet_id", &tablet->tablet_id));
+        tablet->from = get_position(open->tablets[i]->from);
     }
     return NULL;
 }

@@ -70,7 +70,7 @@ struct message_tablet {
     enum resolution *resolutions; // RESOLVE: one for each entry of HELLO.
     uint32_t resolution_count;
 
-    struct position from; // ROWS.
+    struct position from; // ROWS; OPEN: where a replica that has nothing begins.
     struct position to;   // ROWS; the position at which `closed_timestamp` is valid in all kinds.
     struct message_record *records; // ROWS.
     uint32_t record_count;
@@ -94,6 +94,7 @@ struct message {
     uint64_t start_timestamp;      // OPEN: rows at or below are not wanted.
     bool is_sorted;                // OPEN.
     bool preserve_timestamps;      // OPEN.
+    bool preserve_tablet_index;    // OPEN: of ordered tables.
     struct guid table_incarnation; // HELLO.
     struct error *error;           // RESOLVE that refuses, NACK. Owned.
 

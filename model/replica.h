@@ -23,6 +23,22 @@ enum tablet_state {
     TABLET_FROZEN_MOUNTING = 7,
 };
 
+// The state that a tablet is on its way to; its own if it is not on its way.
+static inline enum tablet_state tablet_state_expected(enum tablet_state state)
+{
+    switch (state) {
+    case TABLET_MOUNTING:
+    case TABLET_UNFREEZING:
+    case TABLET_MOUNTED: return TABLET_MOUNTED;
+    case TABLET_UNMOUNTING:
+    case TABLET_UNMOUNTED: return TABLET_UNMOUNTED;
+    case TABLET_FREEZING:
+    case TABLET_FROZEN_MOUNTING:
+    case TABLET_FROZEN: return TABLET_FROZEN;
+    }
+    return state;
+}
+
 static inline const char *replica_mode_name(enum replica_mode mode)
 {
     switch (mode) {

@@ -77,6 +77,13 @@ void schema_assign_ids(struct schema *schema, const struct schema *old);
 // Column by name or SCHEMA_NO_COLUMN.
 uint16_t schema_find(const struct schema *schema, struct slice name);
 
+// Whether a column is $timestamp of an ordered table: it has each row's commit timestamp, and
+// nobody writes it.
+static inline bool column_is_timestamp(const struct column *column)
+{
+    return !column->is_key && slice_equal_text(column->name, "$timestamp");
+}
+
 // Column by stored id or SCHEMA_NO_COLUMN.
 uint16_t schema_find_id(const struct schema *schema, uint16_t id);
 

@@ -100,6 +100,9 @@ MUST_USE struct error *create_table_check(
 // What a replicated table cannot be: atomicity, commit_ordering, in_memory_mode.
 MUST_USE struct error *replicated_attributes_check(const struct node *attributes);
 
+// A cluster has one bundle, "default": 500 for another.
+MUST_USE struct error *bundle_check(const struct node *attributes);
+
 // Pivot keys, a list of lists, for a range of tablets: they must grow, begin with `first` (encoded)
 // and end below `after`, the pivot of the tablet behind the range, if there is one (else NULL).
 #define NO_PIVOT slice_from("", 0) // Of a table's first tablet.
@@ -208,6 +211,8 @@ void command_ban_replica_cluster(struct machine *machine, struct request *reques
 void command_unban_replica_cluster(struct machine *machine, struct request *request);
 
 // -- tablets.c
+// Fails with 1706, saying what cannot be done, unless all tablets are unmounted.
+MUST_USE struct error *table_check_unmounted(const struct table *table, const char *what);
 void command_mount_table(struct machine *machine, struct request *request);
 void command_unmount_table(struct machine *machine, struct request *request);
 void command_freeze_table(struct machine *machine, struct request *request);

@@ -10,7 +10,7 @@
 
 // Attributes that say what a table is and are not kept as the user's.
 static const char *const TABLE_ATTRIBUTES[] = {
-    "dynamic", "schema", "upstream_replica_id", "tablet_count", "pivot_keys"};
+    "dynamic", "schema", "upstream_replica_id", "tablet_count", "pivot_keys", "tablet_cell_bundle"};
 static const char *const REPLICA_ATTRIBUTES[] = {
     "table_path",
     "cluster_name",
@@ -29,6 +29,14 @@ static struct error *keep_user_attributes(
 {
     for (size_t i = 0; i < count; i++) node_remove(attributes, slice_from_text(names[i]));
     return object_set_attributes(object, attributes);
+}
+
+struct error *bundle_check(const struct node *attributes)
+{
+    struct slice name = SLICE_OF("default");
+    TRY(node_get_string(attributes, "tablet_cell_bundle", &name));
+    if (slice_equal_text(name, "default")) return NULL;
+    return error_new(ERROR_RESOLVE_ERROR, "No such tablet cell bundle \"%.*s\"", SLICE(name));
 }
 
 struct error *replicated_attributes_check(const struct node *attributes)
@@ -241,6 +249,7 @@ static struct error *read_table(
         return error_new(ERROR_GENERIC, "Upstream replica cannot be set for replicated tables");
     }
     if (is_replicated) TRY(replicated_attributes_check(attributes));
+    TRY(bundle_check(attributes));
     const struct node *schema_node = node_find_text(attributes, "schema");
     if (!schema_node) return error_new(ERROR_GENERIC, "Attribute \"schema\" is missing");
     TRY(schema_parse(arena, schema_node, &given->schema));

@@ -63,6 +63,19 @@ static const struct transition UNMOUNT = {
          [TABLET_UNFREEZING] = NO,
          [TABLET_FROZEN_MOUNTING] = NO},
 };
+// Whatever the state; it still waits for undecided transactions, so nothing is lost.
+static const struct transition UNMOUNT_FORCED = {
+    .verb = "unmount",
+    .to =
+        {[TABLET_MOUNTING] = TABLET_UNMOUNTING,
+         [TABLET_MOUNTED] = TABLET_UNMOUNTING,
+         [TABLET_UNMOUNTING] = TABLET_UNMOUNTING,
+         [TABLET_UNMOUNTED] = TABLET_UNMOUNTED,
+         [TABLET_FREEZING] = TABLET_UNMOUNTING,
+         [TABLET_FROZEN] = TABLET_UNMOUNTING,
+         [TABLET_UNFREEZING] = TABLET_UNMOUNTING,
+         [TABLET_FROZEN_MOUNTING] = TABLET_UNMOUNTING},
+};
 static const struct transition FREEZE = {
     .verb = "freeze",
     .to =
@@ -180,7 +193,10 @@ void command_mount_table(struct machine *machine, struct request *request)
 
 void command_unmount_table(struct machine *machine, struct request *request)
 {
-    command_answer(machine, request, move_tablets(machine, request, &UNMOUNT), NULL);
+    bool is_forced = false;
+    struct error *error = node_get_boolean(request->parameters, "force", &is_forced);
+    if (!error) error = move_tablets(machine, request, is_forced ? &UNMOUNT_FORCED : &UNMOUNT);
+    command_answer(machine, request, error, NULL);
 }
 
 void command_freeze_table(struct machine *machine, struct request *request)
@@ -205,7 +221,7 @@ void command_remount_table(struct machine *machine, struct request *request)
 // -------------------------------------------------------------------------------------------------
 // Reshard
 
-static struct error *check_unmounted(const struct table *table, const char *what)
+struct error *table_check_unmounted(const struct table *table, const char *what)
 {
     for (uint32_t i = 0; i < table->tablet_count; i++) {
         if (table->tablets[i].state == TABLET_UNMOUNTED) continue;
@@ -350,7 +366,7 @@ static struct error *alter_upstream(struct table *table, struct guid upstream)
     if (!table->is_dynamic) {
         return error_new(ERROR_GENERIC, "Upstream replica can only be set for dynamic tables");
     }
-    TRY(check_unmounted(table, "change upstream replica"));
+    TRY(table_check_unmounted(table, "change upstream replica"));
     table->upstream_replica_id = upstream;
     return NULL;
 }
@@ -364,6 +380,7 @@ static struct error *do_alter(struct machine *machine, struct request *request)
     const struct node *schema_node = node_find_text(parameters, "schema");
     const struct node *dynamic = node_find_text(parameters, "dynamic");
     const struct node *upstream_node = node_find_text(parameters, "upstream_replica_id");
+    const struct node *modification = node_find_text(parameters, "schema_modification");
     if (schema_node && schema_node->type == NODE_ENTITY) schema_node = NULL;
     if (upstream_node && upstream_node->type == NODE_ENTITY) upstream_node = NULL;
     if (dynamic && dynamic->type == NODE_BOOLEAN && !dynamic->boolean) {
@@ -375,10 +392,18 @@ static struct error *do_alter(struct machine *machine, struct request *request)
     if (dynamic && dynamic->type == NODE_BOOLEAN && table->is_replicated) {
         return error_new(ERROR_GENERIC, "Cannot alter table of type \"replicated_table\"");
     }
+    if (modification && modification->type != NODE_ENTITY) {
+        if (table->is_replicated) {
+            return error_new(ERROR_GENERIC, "Cannot alter table of type \"replicated_table\"");
+        }
+        return error_new(
+            ERROR_GENERIC,
+            "Changes of a schema by \"schema_modification\" are not offered: give \"schema\"");
+    }
     struct schema *schema = NULL;
     if (schema_node) {
         TRY(schema_parse(arena, schema_node, &schema));
-        TRY(check_unmounted(table, "change table schema"));
+        TRY(table_check_unmounted(table, "change table schema"));
         TRY(schema_check_alter(table->schema, schema, false));
     }
     if (upstream_node) {

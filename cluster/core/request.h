@@ -34,6 +34,8 @@ struct modification {
     bool is_update;
     bool is_aggregate;
     bool require_sync_replica;
+    bool is_from_log; // A replica's rows: what the server made of them elsewhere is made anew.
+    uint64_t choice;  // Random: which mounted tablet gets ordered rows that name none.
 };
 
 // What the answer holds, besides an error.

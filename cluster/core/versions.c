@@ -359,5 +359,9 @@ struct error *ordered_decode(
         }
         values[column] = value;
     }
+    for (uint16_t i = 0; i < schema->column_count; i++) {
+        if (!column_is_timestamp(&schema->columns[i])) continue;
+        values[i] = value_uint64(i, *ret_timestamp);
+    }
     return reader_finish(&reader, "Stored row");
 }

@@ -80,7 +80,8 @@ void ordered_put(
     uint64_t timestamp,
     const struct row *row);
 
-// Decodes a row of an ordered table; `values` as in version_read.
+// Decodes a row of an ordered table; `values` as in version_read. A column $timestamp gets the
+// timestamp.
 MUST_USE struct error *ordered_decode(
     struct arena *arena,
     const struct schema *schema,

@@ -51,6 +51,13 @@ static struct error *check_column_use(
     return schema_check_value(column, value);
 }
 
+static struct error *check_present(const struct column *column)
+{
+    if (!column->is_required) return NULL;
+    return error_new(
+        ERROR_SCHEMA_VIOLATION, "Missing required column \"%.*s\"", SLICE(column->name));
+}
+
 // The columns that a rowset names, and where they are in the schema.
 struct given_columns {
     const struct slice *names;
@@ -92,6 +99,13 @@ static struct error *arrange_row(
             continue;
         }
         bool is_key = column < schema->key_column_count;
+        if (column_is_timestamp(&schema->columns[column])) {
+            if (value.type == VALUE_NULL || modification->is_from_log) continue;
+            return error_new(
+                ERROR_GENERIC,
+                "Column \"$timestamp\" is computed automatically and should not be provided by "
+                "user");
+        }
         if (values[column].column != SCHEMA_NO_COLUMN) {
             return error_new(
                 ERROR_GENERIC,
@@ -114,7 +128,12 @@ static struct error *arrange_row(
     for (uint16_t i = 0; i < schema->column_count; i++) {
         struct value value = values[i];
         if (value.column == SCHEMA_NO_COLUMN) {
-            if (i >= schema->key_column_count && !is_whole) continue;
+            if (i >= schema->key_column_count && !is_whole) {
+                // The row may be a new one.
+                if (modification->is_update) TRY(check_present(&schema->columns[i]));
+                continue;
+            }
+            if (column_is_timestamp(&schema->columns[i])) continue;
             value = value_null(i);
             TRY(schema_check_value(&schema->columns[i], &value));
         }
@@ -171,32 +190,14 @@ static struct value merge_values(
     return merged;
 }
 
-// What a delete left is a new row, which an update must make whole.
-static struct error *check_whole(const struct schema *schema, const struct row *row)
-{
-    for (uint16_t i = schema->key_column_count; i < schema->column_count; i++) {
-        bool is_given = false;
-        for (uint32_t j = 0; j < row->value_count; j++) {
-            if (row->values[j].column == i) is_given = true;
-        }
-        struct value absent = value_null(i);
-        if (!is_given) TRY(schema_check_value(&schema->columns[i], &absent));
-    }
-    return NULL;
-}
-
 // What two changes of one row amount to.
-static struct error *merge_rows(
+static struct row merge_rows(
     struct arena *arena,
     const struct schema *schema,
     const struct row *first,
-    const struct row *second,
-    struct row *ret_row)
+    const struct row *second)
 {
-    if (second->kind != ROW_UPDATE) {
-        *ret_row = *second;
-        return NULL;
-    }
+    if (second->kind != ROW_UPDATE) return *second;
     bool was_deleted = first->kind == ROW_DELETE;
     struct value *values = ARENA_NEW(arena, struct value, first->value_count + second->value_count);
     uint32_t count = 0;
@@ -212,14 +213,11 @@ static struct error *merge_rows(
             values[j] = merge_values(schema, &values[j], &second->values[i]);
         }
     }
-    struct row merged = {
+    return (struct row){
         .kind = was_deleted ? ROW_WRITE : first->kind,
         .value_count = count,
         .values = values,
     };
-    if (was_deleted) TRY(check_whole(schema, &merged));
-    *ret_row = merged;
-    return NULL;
 }
 
 // A whole row with values to be merged leaves nothing of the old one but what these are merged
@@ -232,7 +230,7 @@ static void settle_kind(struct row *row)
     }
 }
 
-static struct error *gather_change(
+static void gather_change(
     struct gathering *gathering, struct gathered_tablet *tablet, const struct row_change *change)
 {
     if (change->key.size > 0) {
@@ -242,7 +240,8 @@ static struct error *gather_change(
             struct row_change *known = &tablet->changes[earlier->change];
             struct row first = known->row;
             const struct schema *schema = tablet->tablet->table->schema;
-            return merge_rows(gathering->arena, schema, &first, &change->row, &known->row);
+            known->row = merge_rows(gathering->arena, schema, &first, &change->row);
+            return;
         }
         earlier = ARENA_NEW(gathering->arena, struct gathered_row, 1);
         earlier->key = change->key;
@@ -251,7 +250,6 @@ static struct error *gather_change(
     }
     arr_add(tablet->changes, *change);
     gathering->row_count++;
-    return NULL;
 }
 
 static struct error *check_tablet(const struct tablet *tablet, struct slice path)
@@ -274,14 +272,21 @@ static struct error *check_tablet(const struct tablet *tablet, struct slice path
 }
 
 static struct error *choose_ordered_tablet(
-    struct table *table, int64_t tablet_index, struct tablet **ret_tablet)
+    struct table *table, int64_t tablet_index, uint64_t choice, struct tablet **ret_tablet)
 {
     if (tablet_index == NO_TABLET_INDEX) {
+        uint32_t mounted_count = 0;
+        for (uint32_t i = 0; i < table->tablet_count; i++) {
+            if (table->tablets[i].state == TABLET_MOUNTED) mounted_count++;
+        }
+        *ret_tablet = &table->tablets[0];
+        if (mounted_count == 0) return NULL; // check_tablet says what is wrong with it.
+        uint64_t left = choice % mounted_count;
         for (uint32_t i = 0; i < table->tablet_count; i++) {
             *ret_tablet = &table->tablets[i];
-            if ((*ret_tablet)->state == TABLET_MOUNTED) return NULL;
+            if ((*ret_tablet)->state == TABLET_MOUNTED && left-- == 0) return NULL;
         }
-        return NULL; // check_tablet says what is wrong with the last one.
+        return NULL;
     }
     if (tablet_index < 0 || tablet_index >= table->tablet_count) {
         return error_new(
@@ -319,12 +324,13 @@ static struct error *gather_row(
         change.hash = row_hash(table, change.key);
         tablet = table_tablet_of_key(table, change.key);
     } else {
-        TRY(choose_ordered_tablet(table, tablet_index, &tablet));
+        TRY(choose_ordered_tablet(table, tablet_index, modification->choice, &tablet));
     }
     TRY(check_tablet(tablet, modification->path));
     struct gathered_tablet *gathered = gather_tablet(gathering, tablet);
     gathered->require_sync_replica |= modification->require_sync_replica;
-    return gather_change(gathering, gathered, &change);
+    gather_change(gathering, gathered, &change);
+    return NULL;
 }
 
 static struct error *check_table(const struct table *table, const struct modification *modification)
@@ -478,6 +484,7 @@ struct error *writes_decode(
         struct modification like = {
             .is_delete = row.kind == ROW_DELETE,
             .is_update = row.kind == ROW_UPDATE,
+            .is_from_log = true,
         };
         int64_t tablet_index = NO_TABLET_INDEX;
         struct row_change *change = &changes[i];

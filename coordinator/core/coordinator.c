@@ -784,6 +784,7 @@ void coordinator_table_changed(struct coordinator *coordinator, struct table *ta
             // The settings were checked when they were read.
             error_free(throttler_init(throttler, &config, coordinator->cell->now_us));
         }
+        session_adjust(coordinator, session);
         if (session->state == SESSION_CLOSED) {
             session->retry_at_us = coordinator->cell->now_us;
             session->failure_count = 0;

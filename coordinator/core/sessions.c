@@ -166,6 +166,18 @@ static void close_session(struct session *session)
     for (uint32_t i = 0; i < session->tablet_count; i++) arr_clear(session->tablets[i].decisions);
 }
 
+void session_adjust(struct coordinator *coordinator, struct session *session)
+{
+    const struct replica *replica = session->replica;
+    if (session->state == SESSION_CLOSED) return;
+    if (session->preserve_timestamps == replica->preserve_timestamps &&
+        session->preserve_tablet_index == replica->table->settings.preserve_tablet_index) {
+        return;
+    }
+    close_session(session);
+    session->retry_at_us = coordinator->cell->now_us;
+}
+
 static uint64_t next_retry_at_us(struct cell *cell, uint64_t *failure_count)
 {
     uint64_t doublings = MIN(*failure_count, (uint64_t)BACKOFF_DOUBLINGS_MAX);
@@ -286,7 +298,10 @@ void session_open(struct coordinator *coordinator, struct session *session)
     open->mode_revision = replica->table->mode_revision;
     open->start_timestamp = replica->start_timestamp;
     open->is_sorted = table_is_sorted(replica->table);
-    open->preserve_timestamps = replica->preserve_timestamps;
+    session->preserve_timestamps = replica->preserve_timestamps;
+    session->preserve_tablet_index = replica->table->settings.preserve_tablet_index;
+    open->preserve_timestamps = session->preserve_timestamps;
+    open->preserve_tablet_index = session->preserve_tablet_index;
     struct message_tablet *tablets = message_set_tablets(open, session->tablet_count);
     for (uint32_t i = 0; i < session->tablet_count; i++) {
         tablets[i].tablet_index = i;

@@ -39,7 +39,9 @@ struct session {
     struct replica *replica; // Borrowed.
     enum session_state state;
     uint64_t number;
-    uint64_t link; // 0 while closed.
+    uint64_t link;              // 0 while closed.
+    bool preserve_timestamps;   // As the replica was told in this session.
+    bool preserve_tablet_index; // The same.
     uint64_t retry_at_us;
     uint64_t timeout_at_us; // While opening.
     bool is_hurried; // Somebody waits for what may be held back: it leaves with the next feeding.
@@ -64,6 +66,9 @@ void session_open(struct coordinator *coordinator, struct session *session);
 
 // Ends it; the error is taken over and kept if the replica is enabled. Tries again after a backoff.
 void session_fail(struct coordinator *coordinator, struct session *session, struct error *error);
+
+// What the session told of the replica's options may have changed: then it is opened anew.
+void session_adjust(struct coordinator *coordinator, struct session *session);
 
 void session_receive(
     struct coordinator *coordinator, struct session *session, const struct message *message);

@@ -488,6 +488,15 @@ static struct error *check_table(const struct table *table, const struct message
             table_is_sorted(table) ? "sorted" : "ordered");
     }
     TRY(check_upstream(table, open->replica_id, open->preserve_timestamps));
+    bool is_matched = open->preserve_tablet_index && !open->is_sorted;
+    if (is_matched && table->tablet_count != open->tablet_count) {
+        return error_new(
+            ERROR_GENERIC,
+            "Tablet indexes are to be preserved, but the replicated table has %u tablets and the "
+            "replica table has %u",
+            open->tablet_count,
+            table->tablet_count);
+    }
     for (uint32_t i = 0; i < table->tablet_count; i++) {
         if (table->tablets[i].state == TABLET_MOUNTED) continue;
         return error_new(
@@ -637,6 +646,7 @@ static void on_open(struct receiver *receiver, uint64_t link, const struct messa
     source->session = open->session;
     source->link = link;
     source->preserve_timestamps = open->preserve_timestamps;
+    source->preserve_tablet_index = open->preserve_tablet_index;
     save_epoch(receiver, source); // E2: durable before HELLO.
     cell_apply(cell);
     struct message *hello = new_message(source, open, MESSAGE_HELLO);

@@ -47,6 +47,7 @@ struct source {
     uint64_t link;    // Of the open session; 0 if there is none.
     bool is_resolved; // RESOLVE was applied: rows may come (S1).
     bool preserve_timestamps;
+    bool preserve_tablet_index;
     struct source_tablet *tablets;
     uint32_t tablet_count;
     UT_hash_handle hh;

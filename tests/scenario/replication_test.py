@@ -66,6 +66,36 @@ def test(world):
     primary.insert(table, [{"key": 21, "value": "21"}])
     until(lambda: len(second.select("* from [//tmp/replica]")) == 21, "the other replica follows")
 
+    # A replica that starts in the middle, and the clones of a copied table, go on from there over the wire too.
+    late_id = primary.create(
+        "table_replica",
+        attributes='{table_path="%s";cluster_name=second;replica_path="//tmp/late";preserve_timestamps=%%false;'
+        "start_replication_row_indexes=[20];enabled=%%true}" % table,
+    )
+    second.create("table", "//tmp/late", attributes="{dynamic=%%true;schema=%s}" % SCHEMA)
+    second.mount("//tmp/late")
+    until(lambda: second.select("key from [//tmp/late]") == [{"key": 21}], "it has what is new")
+    until(lambda: caught_up(primary, late_id), "it has everything")
+    primary.run("unmount-table", table, "--sync")
+    primary.run("copy", table, "//tmp/copy")
+    clones = primary.get("//tmp/copy/@replicas")
+    clone_id = next(clone for clone, info in clones.items() if info["replica_path"] == "//tmp/late")
+    assert clones[clone_id]["state"] == "disabled"
+    primary.run("remove", "#" + late_id)
+    primary.mount("//tmp/copy")
+    for clone in clones:
+        if clone != clone_id:
+            primary.run("remove", "#" + clone)
+    primary.run("alter-table-replica", clone_id, "--enable")
+    primary.insert("//tmp/copy", [{"key": 22, "value": "22"}], "--no-require-sync-replica")
+    until(lambda: len(second.select("* from [//tmp/late]")) == 2, "the clone goes on")
+    assert primary.get("#%s/@error_count" % clone_id) == 0
+
+
+def caught_up(primary, replica_id):
+    tablet = primary.get("#%s/@tablets/0" % replica_id)
+    return tablet["current_replication_row_index"] == tablet["flushed_row_count"]
+
 
 if __name__ == "__main__":
     with retable.World() as world:

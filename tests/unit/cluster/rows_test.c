@@ -358,6 +358,67 @@ Test(rows, without_a_tablet_index_go_to_a_mounted_tablet)
     world_release(&world);
 }
 
+Test(rows, without_a_tablet_index_are_spread_over_mounted_tablets_by_calls)
+{
+    struct machine_world world;
+    world_init(&world, 1);
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/"
+        "o\";attributes={dynamic=%true;tablet_count=4;schema=[{name=v;type="
+        "string}]}}",
+        NULL);
+    world_do(&world, META, "mount_table", O, NULL);
+    const char *last = "{path=\"//tmp/o\";first_tablet_index=3;last_tablet_index=3}";
+    world_do(&world, META, "unmount_table", last, NULL);
+    for (int i = 0; i < 60; i++) world_do(&world, META, "insert_rows", O, "{v=a};{v=b}");
+    uint64_t total = 0;
+    for (int i = 0; i < 4; i++) {
+        const char *path = world_text(&world, "//tmp/o/@tablets/%d/flushed_row_count", i);
+        uint64_t count = strtoull(world_get(&world, META, path), NULL, 10);
+        cr_assert(eq(u64, count % 2, 0)); // One tablet for the whole call.
+        cr_assert(eq(int, count > 0, i < 3), "tablet %d has %zu rows", i, (size_t)count);
+        total += count;
+    }
+    cr_assert(eq(u64, total, 120));
+    world_release(&world);
+}
+
+Test(rows, of_an_ordered_table_have_their_commit_timestamp_if_it_has_a_column_for_it)
+{
+    struct machine_world world;
+    world_init(&world, 1);
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/o\";attributes={dynamic=%true;schema=[{name=v;type=string};{name="
+        "\"$timestamp\";type=uint64;required=%true}]}}",
+        NULL);
+    world_do(&world, META, "mount_table", O, NULL);
+    world_do(&world, META, "insert_rows", O, "{v=a};{v=b}");
+    const char *stamp = world_get(&world, META, "//tmp/o/@last_commit_timestamp");
+    assert_text(
+        world_do(&world, META, "select_rows", "{query=\"* from [//tmp/o]\"}", NULL),
+        world_text(
+            &world,
+            "{\"$tablet_index\"=0;\"$row_index\"=0;\"v\"=\"a\";\"$timestamp\"=%s;};\n"
+            "{\"$tablet_index\"=0;\"$row_index\"=1;\"v\"=\"b\";\"$timestamp\"=%s;};\n",
+            stamp,
+            stamp));
+    assert_refused(
+        &world,
+        META,
+        "insert_rows",
+        O,
+        "{v=c;\"$timestamp\"=5u}",
+        1,
+        "Column \"$timestamp\" is computed automatically and should not be provided by user");
+    world_release(&world);
+}
+
 Test(rows, keys_that_are_too_large_are_refused)
 {
     struct machine_world world;

@@ -15,7 +15,7 @@ static void make(struct machine_world *world, const char *type, const char *path
 
 static const char *state_of(struct machine_world *world)
 {
-    return world_get(world, META, "//tmp/t/@tablet_state");
+    return world_get(world, META, "//tmp/t/@actual_tablet_state");
 }
 
 Test(tablets, go_through_their_life)
@@ -154,6 +154,11 @@ Test(tablets, that_have_undecided_transactions_leave_when_these_are_decided)
     struct request *insert = world_begin(&world, META, "insert_rows", parameters, "{key=1}");
     world_do(&world, META, "freeze_table", parameters, NULL);
     assert_text(state_of(&world), "freezing");
+    assert_text(world_get(&world, META, "//tmp/t/@tablet_state"), "transient");
+    assert_text(world_get(&world, META, "//tmp/t/@expected_tablet_state"), "frozen");
+    assert_text(world_get(&world, META, "//tmp/t/@tablet_count_by_state/freezing"), "1");
+    assert_text(world_get(&world, META, "//tmp/t/@tablet_count_by_expected_state/frozen"), "1");
+    assert_text(world_get(&world, META, "//tmp/t/@tablet_count_by_expected_state/freezing"), "0");
     assert_refused(&world, META, "unmount_table", parameters, NULL, 1706, "\"freezing\"");
     assert_refused(
         &world, META, "insert_rows", parameters, "{key=2}", 1702, "is in \"freezing\" state");
@@ -162,6 +167,83 @@ Test(tablets, that_have_undecided_transactions_leave_when_these_are_decided)
     assert_text(world_finish(&world, insert), "");
     world_run(&world, SECOND);
     assert_text(state_of(&world), "frozen");
+    assert_text(world_get(&world, META, "//tmp/t/@tablet_state"), "frozen");
+    world_release(&world);
+}
+
+// unmount --force goes from any state, and loses nothing for all that.
+Test(tablets, are_unmounted_by_force_from_any_state_when_nothing_is_undecided)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    const char *parameters = "{path=\"//tmp/t\"}";
+    const char *forced = "{path=\"//tmp/t\";force=%true}";
+    world.is_link_held = true;
+    struct request *insert = world_begin(&world, META, "insert_rows", parameters, "{key=1}");
+    world_do(&world, META, "freeze_table", parameters, NULL);
+    world_do(&world, META, "unmount_table", forced, NULL);
+    assert_text(state_of(&world), "unmounting");
+    assert_text(world_get(&world, META, "//tmp/t/@expected_tablet_state"), "unmounted");
+    world.is_link_held = false;
+    assert_text(world_finish(&world, insert), "");
+    world_wait(&world, META, "//tmp/t/@tablet_state", "unmounted");
+    struct table *table = world_table(&world, META, "//tmp/t");
+    for (int state = TABLET_MOUNTING; state <= TABLET_FROZEN_MOUNTING; state++) {
+        table->tablets[0].state = (enum tablet_state)state;
+        world_do(&world, META, "unmount_table", forced, NULL);
+        assert_text(state_of(&world), "unmounted");
+    }
+    world_do(&world, META, "mount_table", parameters, NULL);
+    const char *rows =
+        world_do(&world, META, "select_rows", "{query=\"key from [//tmp/t]\"}", NULL);
+    assert_text(rows, "{\"key\"=1;};\n");
+    world_release(&world);
+}
+
+Test(tablets, that_were_leaving_at_a_crash_have_left_afterwards)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    world.is_link_held = true;
+    world_begin(&world, META, "insert_rows", "{path=\"//tmp/t\"}", "{key=1}");
+    world_do(&world, META, "freeze_table", "{path=\"//tmp/t\"}", NULL);
+    assert_text(state_of(&world), "freezing");
+    world_restart(&world, META);
+    assert_text(state_of(&world), "frozen");
+    world.is_link_held = false;
+    world_release(&world);
+}
+
+Test(tablets, belong_to_the_default_bundle)
+{
+    struct machine_world world;
+    world_init(&world, 1);
+    make(&world, "table", "//tmp/t", "tablet_cell_bundle=default;" SORTED);
+    const char *bundle = "{path=\"//tmp/t/@tablet_cell_bundle\"}";
+    assert_text(world_get(&world, META, "//tmp/t/@tablet_cell_bundle"), "default");
+    world_do(&world, META, "set", bundle, "default");
+    assert_refused(
+        &world, META, "set", bundle, "other", 500, "No such tablet cell bundle \"other\"");
+    assert_refused(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/u\";attributes={dynamic=%true;tablet_cell_bundle=other;" SORTED
+        "}}",
+        NULL,
+        500,
+        "No such tablet cell bundle \"other\"");
+    world_do(&world, META, "mount_table", "{path=\"//tmp/t\"}", NULL);
+    assert_refused(
+        &world,
+        META,
+        "set",
+        bundle,
+        "default",
+        1706,
+        "Cannot change tablet cell bundle since not all tablets are unmounted");
     world_release(&world);
 }
 
@@ -359,8 +441,13 @@ Test(tablets, schemas_are_not_altered_incompatibly)
         {"{path=\"//tmp/t\";upstream_replica_id=\"1-2-3-4\"}",
          1,
          "Upstream replica cannot be explicitly set for replicated tables"},
+        {"{path=\"//tmp/t\";schema_modification=unversioned_update}",
+         1,
+         "Cannot alter table of type \"replicated_table\""},
+        {"{path=\"//tmp/u\";schema_modification=unversioned_update}", 1, "are not offered"},
         {"{path=\"//tmp/x\";dynamic=%true}", 500, "Error resolving path"},
     };
+    make(&world, "table", "//tmp/u", SORTED);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *outer = cases[i].code == 316 ? "Table schemas are incompatible" : cases[i].text;
         assert_refused(

@@ -139,12 +139,25 @@ Test(transactions, do_not_make_rows_without_required_columns)
         NULL);
     world_do(&world, META, "mount_table", T, NULL);
     assert_refused(&world, META, "insert_rows", T, "{key=1}", 307, "Required column \"r\"");
-    const char *id = begin(&world);
-    world_do(&world, META, "insert_rows", in(&world, id, ""), "{key=1;r=1}");
-    world_do(&world, META, "delete_rows", in(&world, id, ""), "{key=1}");
-    world_do(&world, META, "insert_rows", in(&world, id, "update=%true"), "{key=1;value=a}");
+    // An update may meet no row, so it must have what a new one needs.
+    const char *update = "{path=\"//tmp/t\";update=%true}";
     assert_refused(
-        &world, META, "commit_transaction", in(&world, id, ""), NULL, 307, "Required column \"r\"");
+        &world,
+        META,
+        "insert_rows",
+        update,
+        "{key=1;value=a}",
+        307,
+        "Missing required column \"r\"");
+    assert_refused(
+        &world, META, "insert_rows", update, "{key=1;r=#}", 307, "Required column \"r\"");
+    const char *id = begin(&world);
+    world_do(&world, META, "insert_rows", in(&world, id, ""), "{key=1;r=1;value=b}");
+    world_do(&world, META, "delete_rows", in(&world, id, ""), "{key=1}");
+    world_do(&world, META, "insert_rows", in(&world, id, "update=%true"), "{key=1;r=2}");
+    world_do(&world, META, "commit_transaction", in(&world, id, ""), NULL);
+    assert_text(
+        world_do(&world, META, "lookup_rows", T, "{key=1}"), "{\"key\"=1;\"r\"=2;\"value\"=#;};\n");
     world_release(&world);
 }
 

@@ -29,7 +29,10 @@ static void fill_tablet(struct message *message, struct message_tablet *tablet, 
     uint32_t count = (uint32_t)rng_below(rng, COUNT_MAX);
     tablet->tail = random_position(rng);
     switch (message->kind) {
-    case MESSAGE_OPEN: tablet->tablet_id = random_guid(rng); break;
+    case MESSAGE_OPEN:
+        tablet->tablet_id = random_guid(rng);
+        tablet->from = random_position(rng);
+        break;
     case MESSAGE_HELLO:
         tablet->decided = random_position(rng);
         tablet->entries = ARENA_NEW(arena, struct message_entry, count);
@@ -96,6 +99,7 @@ static struct message *random_message(struct rng *rng, struct epoch epoch)
         message->start_timestamp = rng_next(rng);
         message->is_sorted = rng_chance(rng, 50);
         message->preserve_timestamps = rng_chance(rng, 50);
+        message->preserve_tablet_index = rng_chance(rng, 50);
     }
     if (kind == MESSAGE_HELLO) message->table_incarnation = random_guid(rng);
     if (kind == MESSAGE_NACK || (kind == MESSAGE_RESOLVE && rng_chance(rng, 50)))
@@ -133,6 +137,11 @@ Test(replication_wire, brings_every_message_to_the_other_side)
         cr_assert(eq(u64, copy->epoch.number, epoch.number));
         cr_assert(eq(u64, copy->epoch.incarnation, epoch.incarnation));
         cr_assert(copy->next == NULL);
+        cr_assert(eq(int, copy->preserve_tablet_index, message->preserve_tablet_index));
+        cr_assert(eq(sz, copy->tablet_count, message->tablet_count));
+        for (uint32_t i = 0; i < copy->tablet_count && copy->kind == MESSAGE_OPEN; i++) {
+            cr_assert(position_equal(copy->tablets[i].from, message->tablets[i].from));
+        }
         cr_assert(eq(sz, replication_encode(&copy, 1, SIZE_MANY, &again), 1));
         cr_assert(
             slice_equal(buffer_slice(&frame), buffer_slice(&again)), "seed %zu", (size_t)seed);
