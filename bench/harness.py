@@ -376,13 +376,37 @@ class Bench:
             self.seconds, "--replica", system.replica, "--replica-table", system.replica_table)
 
     def lookup(self, system, clients=16, keys=1):
+        options = self.prepare(system)
+        return self.measured(
+            system, "lookup", *options, "--first-key", system.lookup_key, "--total",
+            self.row_count, "--clients", clients, "--rows", keys, "--seconds", self.seconds)
+
+    def prepare(self, system):
         if not hasattr(system, "lookup_key"):
             system.lookup_key = self.next_key + 1000
             self.bulk(system)
-        options = ["--system", system.name, "--address", system.replica]
-        return self.measured(
-            system, "lookup", *options, "--table", system.replica_table, "--first-key", system.lookup_key, "--total",
-            self.row_count, "--clients", clients, "--rows", keys, "--seconds", self.seconds)
+        return ["--system", system.name, "--address", system.replica, "--table", system.replica_table]
+
+    def select(self, system, clients=1):
+        """Point selects, and beside them lookups of the same kind."""
+        options = [*self.prepare(system), "--first-key", system.lookup_key, "--total", self.row_count]
+        options += ["--clients", clients, "--seconds", self.seconds]
+        lookup = self.measured(system, "lookup", *options)
+        result = self.measured(system, "select", *options)
+        result["lookup"] = {key: lookup[key] for key in ("p50_ms", "p99_ms", "calls_per_s")}
+        return result
+
+    def group(self, system):
+        """A query that groups a million rows, and beside it a bare scan of as many."""
+        with tempfile.TemporaryDirectory(prefix="retable-bench-") as folder:
+            scan = self.execute("scan", "--data-dir", folder, "--total", self.row_count)
+        options = self.prepare(system)
+        end = system.lookup_key + self.row_count
+        keys = f"k >= {system.lookup_key} and k < {end}"
+        query = f"k % 100 as g, sum(k) as s, count(*) as c from [{system.replica_table}] where {keys} group by g"
+        result = self.measured(system, "query", *options, "--query", query, "--seconds", max(3.0, self.seconds))
+        result["scan_ms"] = scan["scan_ms"]
+        return result
 
     def catchup(self, system, clients=1):
         """Rows a second from the replica's start until it has all that was written while it was down."""
@@ -410,6 +434,9 @@ WORKLOADS = {
     "steady": lambda bench, system: bench.steady(system),
     "lookup": lambda bench, system: bench.lookup(system, keys=1),
     "lookup100": lambda bench, system: bench.lookup(system, keys=100),
+    "select1": lambda bench, system: bench.select(system),
+    "select16": lambda bench, system: bench.select(system, 16),
+    "group": lambda bench, system: bench.group(system),
     "catchup": lambda bench, system: bench.catchup(system),
 }
 
@@ -438,6 +465,12 @@ def add_ratios(name, result, limits):
         ratios["calls_to_grpc_calls"] = round(result["calls_per_s"] / limits["unary_parallel_per_s"], 3)
     if "visible_p50_ms" in result:
         ratios["visible_p50_to_grpc_call"] = round(result["visible_p50_ms"] / limits["unary_p50_ms"], 3)
+    if "lookup" in result:
+        ratios["p50_to_lookup"] = round(result["p50_ms"] / result["lookup"]["p50_ms"], 3)
+        ratios["lookups_to_calls"] = round(result["lookup"]["calls_per_s"] / result["calls_per_s"], 3)
+    if "scan_ms" in result:
+        ratios["p50_to_scan"] = round(result["p50_ms"] / result["scan_ms"], 3)
+        ratios["p50_to_allowance"] = round(result["p50_ms"] / (1.5 * result["scan_ms"] + 50), 3)
     result["ratios"] = ratios
 
 

@@ -3,8 +3,11 @@
 #include "base/rng.h"
 #include "io/clock.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
+
+enum { SELECT_SIZE_MAX = 1000 };
 
 // What the threads share.
 struct course {
@@ -56,7 +59,7 @@ static void on_done(void *context, struct error *error, uint64_t row_count)
     const struct load *load = course->load;
     uint64_t now_us = clock_now_us();
     worker->active_count--;
-    if (!error && row_count != load->options->row_count) {
+    if (!error && row_count != load->options->row_count && load->kind != LOAD_QUERY) {
         error = error_new(
             ERROR_GENERIC,
             "%llu rows were found where %u are",
@@ -95,6 +98,10 @@ static void start_next(struct client *client)
         target_write(worker->target, client->slot, first_key, row_count, on_done, client);
         return;
     }
+    if (load->kind == LOAD_QUERY) {
+        target_query(worker->target, client->slot, options->query, on_done, client);
+        return;
+    }
     // Not adjacent, and all different.
     int64_t keys[TARGET_KEY_COUNT_MAX];
     uint64_t stride = options->total_row_count / row_count;
@@ -102,6 +109,12 @@ static void start_next(struct client *client)
     for (uint32_t i = 0; i < row_count; i++) {
         uint64_t position = (offset + i * stride) % options->total_row_count;
         keys[i] = options->first_key + (int64_t)position;
+    }
+    if (load->kind == LOAD_SELECT) {
+        char query[SELECT_SIZE_MAX];
+        snprintf(query, sizeof query, "k, v from [%s] where k = %" PRId64, options->table, keys[0]);
+        target_query(worker->target, client->slot, query, on_done, client);
+        return;
     }
     target_read(worker->target, client->slot, keys, row_count, on_done, client);
 }

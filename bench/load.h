@@ -6,7 +6,8 @@
 
 struct load {
     const struct workload_options *options; // Borrowed.
-    enum { LOAD_WRITE, LOAD_READ } kind;
+    // SELECT looks one row up by a query; QUERY runs options->query.
+    enum { LOAD_WRITE, LOAD_READ, LOAD_SELECT, LOAD_QUERY } kind;
 
     // What ends it: a time, of which the first part is not counted, or a number of operations; 0
     // stands for no end.

@@ -17,6 +17,11 @@ static const char USAGE[] =
     "Workloads:\n"
     "  commit    commit transactions for some time\n"
     "  lookup    look random rows up for some time\n"
+    "  select    look random rows up by queries for some time\n"
+    "  query     run --query again and again for some time\n"
+    "  scan      read --total rows, written before, from a store in order: what a query could "
+    "take\n"
+    "            at best\n"
     "  bulk      write --total rows, then wait until the replica has them: behind_ms\n"
     "  steady    write --rate rows a second; from each acknowledgement until the replica shows\n"
     "            the row: visible_*\n"
@@ -38,7 +43,8 @@ static const char USAGE[] =
     "  --rate N              rows a second of steady (2000)\n"
     "  --seconds S           how long to measure (5); of limits, each of them\n"
     "  --warmup S            how long before that (0.5)\n"
-    "  --data-dir D          an empty folder for the files of limits\n"
+    "  --data-dir D          an empty folder for the files of limits and scan\n"
+    "  --query Q             a query, as select-rows takes it\n"
     "\n"
     "Exit codes: 0 done, 1 failed, 2 wrong usage.\n";
 
@@ -49,6 +55,9 @@ static const struct {
 } WORKLOADS[] = {
     {"commit", workload_commit, true},
     {"lookup", workload_lookup, true},
+    {"select", workload_select, true},
+    {"query", workload_query, true},
+    {"scan", workload_scan, false},
     {"bulk", workload_bulk, true},
     {"steady", workload_steady, true},
     {"wait", workload_wait, true},
@@ -73,6 +82,7 @@ static const struct flag {
     {"--replica", FLAG_TEXT, FIELD(replica_address), 0, 0},
     {"--replica-table", FLAG_TEXT, FIELD(replica_table), 0, 0},
     {"--data-dir", FLAG_TEXT, FIELD(data_dir), 0, 0},
+    {"--query", FLAG_TEXT, FIELD(query), 0, 0},
     {"--clients", FLAG_U32, FIELD(client_count), 1, 10000},
     {"--threads", FLAG_U32, FIELD(thread_count), 1, WORKLOAD_THREAD_COUNT_MAX},
     {"--rows", FLAG_U32, FIELD(row_count), 1, TARGET_KEY_COUNT_MAX},

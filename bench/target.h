@@ -37,6 +37,13 @@ struct target_methods {
         uint32_t key_count,
         target_callback *callback,
         void *context);
+    // NULL if the system has no queries of this kind.
+    void (*query)(
+        struct target *target,
+        uint32_t slot,
+        const char *query,
+        target_callback *callback,
+        void *context);
     void (*poll)(struct target *target, uint64_t until_us);
     void (*close)(struct target *target);
 };
@@ -75,6 +82,17 @@ static inline void target_read(
     void *context)
 {
     target->methods->read(target, slot, keys, key_count, callback, context);
+}
+
+// Runs a query; rows are counted as they come.
+static inline void target_query(
+    struct target *target,
+    uint32_t slot,
+    const char *query,
+    target_callback *callback,
+    void *context)
+{
+    target->methods->query(target, slot, query, callback, context);
 }
 
 // Handles what is ready; if nothing is, waits until `until_us`.

@@ -10,7 +10,8 @@ struct operation {
     struct retable_target *target; // Borrowed.
     target_callback *callback;     // NULL while nothing is under way.
     void *context;                 // Borrowed.
-    uint64_t row_count;            // Written.
+    uint64_t row_count;            // Written; or that a query has given so far.
+    struct error *error;           // Of a query's rows.
 };
 
 struct retable_target {
@@ -130,6 +131,37 @@ static void retable_read(
     if (error) finish(operation, error, 0);
 }
 
+static void on_rowset(void *context, struct slice rowset)
+{
+    struct operation *operation = context;
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    struct rowset_reader reader;
+    if (operation->error) return;
+    operation->error = rowset_read_begin(&reader, &arena, rowset);
+    if (!operation->error) operation->row_count += reader.row_count;
+}
+
+static void on_queried(void *context, struct error *error, const struct retable_answer *answer)
+{
+    (void)answer;
+    struct operation *operation = context;
+    struct error *own = TAKE(operation->error);
+    if (error) error_free(own);
+    finish(operation, error ? error : own, operation->row_count);
+}
+
+static void retable_query(
+    struct target *base, uint32_t slot, const char *query, target_callback *callback, void *context)
+{
+    struct retable_target *target = (struct retable_target *)base;
+    struct retable_select select = {.query = query};
+    struct operation *operation = start(target, slot, callback, context);
+    operation->row_count = 0;
+    struct error *error =
+        retable_client_select(target->client, &select, on_rowset, on_queried, operation);
+    if (error) finish(operation, error, 0);
+}
+
 static void retable_poll(struct target *base, uint64_t until_us)
 {
     struct retable_target *target = (struct retable_target *)base;
@@ -149,6 +181,7 @@ static void retable_close(struct target *base)
 static const struct target_methods METHODS = {
     .write = retable_write,
     .read = retable_read,
+    .query = retable_query,
     .poll = retable_poll,
     .close = retable_close,
 };

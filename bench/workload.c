@@ -65,11 +65,13 @@ static void pause_us(uint64_t us)
 }
 
 static struct error *run_for_time(
-    const struct workload_options *options, const char *workload, const char *rate_name, bool reads)
+    const struct workload_options *options, const char *workload, const char *rate_name, int kind)
 {
+    if (kind >= LOAD_SELECT && options->system != SYSTEM_RETABLE)
+        return error_new(ERROR_GENERIC, "Workload %s is of retable only", workload);
     struct load load = {
         .options = options,
-        .kind = reads ? LOAD_READ : LOAD_WRITE,
+        .kind = kind,
         .duration_us = options->duration_us,
         .warmup_us = options->warmup_us,
     };
@@ -83,12 +85,23 @@ static struct error *run_for_time(
 
 struct error *workload_commit(const struct workload_options *options)
 {
-    return run_for_time(options, "commit", "commits_per_s", false);
+    return run_for_time(options, "commit", "commits_per_s", LOAD_WRITE);
 }
 
 struct error *workload_lookup(const struct workload_options *options)
 {
-    return run_for_time(options, "lookup", "calls_per_s", true);
+    return run_for_time(options, "lookup", "calls_per_s", LOAD_READ);
+}
+
+struct error *workload_select(const struct workload_options *options)
+{
+    return run_for_time(options, "select", "calls_per_s", LOAD_SELECT);
+}
+
+struct error *workload_query(const struct workload_options *options)
+{
+    if (!options->query) return error_new(ERROR_GENERIC, "Workload query needs --query");
+    return run_for_time(options, "query", "calls_per_s", LOAD_QUERY);
 }
 
 // ---------------------------------------------------------------- waiting for rows

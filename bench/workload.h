@@ -17,7 +17,8 @@ struct workload_options {
     const char *table;
     const char *replica_address; // NULL if there is none to watch.
     const char *replica_table;
-    const char *data_dir; // For the files of `limits`.
+    const char *data_dir; // For the files of `limits` and `scan`.
+    const char *query;
     uint32_t client_count;
     uint32_t thread_count;
     uint32_t value_size;
@@ -34,6 +35,16 @@ MUST_USE struct error *workload_commit(const struct workload_options *options);
 
 // Looks random rows up for a time.
 MUST_USE struct error *workload_lookup(const struct workload_options *options);
+
+// Looks random rows up by queries for a time.
+MUST_USE struct error *workload_select(const struct workload_options *options);
+
+// Runs one query again and again for a time.
+MUST_USE struct error *workload_query(const struct workload_options *options);
+
+// Writes a number of rows to a store of its own, then reads them in order: what a query could take
+// at best.
+MUST_USE struct error *workload_scan(const struct workload_options *options);
 
 // Writes a number of rows, then waits until the replica has them.
 MUST_USE struct error *workload_bulk(const struct workload_options *options);
