@@ -24,7 +24,7 @@ enum {
 struct execution {
     struct retable_client *client; // Borrowed.
     struct rpc_stream *stream;
-    struct buffer request; // Sent once the server has accepted the stream.
+    struct buffer request; // Of a command, sent once the server has accepted the stream.
     bool is_sent;
     bool is_query;
     uint64_t deadline_us;
@@ -276,17 +276,23 @@ struct error *retable_client_modify(
 
 // ---------------------------------------------------------------- commands and queries
 
-static void on_execution_open(void *context, struct rpc_stream *stream)
+static void send_execution(struct execution *execution, struct rpc_stream *stream)
 {
-    struct execution *execution = context;
     struct error *error = rpc_stream_send(stream, buffer_slice(&execution->request));
     if (error) {
         rpc_stream_finish(stream, error);
         return;
     }
-    execution->is_sent = true;
     buffer_release(&execution->request);
     rpc_stream_finish(stream, NULL); // There is only one message.
+}
+
+// A command is sent now, so that one that was not is certain not to have been executed.
+static void on_execution_open(void *context, struct rpc_stream *stream)
+{
+    struct execution *execution = context;
+    execution->is_sent = true;
+    if (!execution->is_query) send_execution(execution, stream);
 }
 
 static void on_execution_message(void *context, struct rpc_stream *stream, struct slice message)
@@ -379,6 +385,8 @@ static struct error *start_execution(
     client->execution_count++;
     execution->stream = rpc_stream_open(
         client->channel, is_query ? SELECT_METHOD : EXECUTE_METHOD, &EXECUTION_HANDLER, execution);
+    // A query changes nothing: it need not wait for the server to say that it is there.
+    if (is_query) send_execution(execution, execution->stream);
     return NULL;
 }
 

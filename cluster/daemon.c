@@ -210,11 +210,11 @@ static void check_disk(struct daemon *daemon)
 // -------------------------------------------------------------------------------------------------
 // The turn
 
-// Whether a read should leave the loop: queries always; lookups if they take longer than the way to
-// a worker and back, and the workers keep up.
+// Whether a read should leave the loop: queries unless they are as light as a lookup; lookups if
+// they take longer than the way to a worker and back, and the workers keep up.
 static bool is_for_readers(const struct daemon *daemon, const struct request *request)
 {
-    if (request->select) return true;
+    if (request->select) return !select_is_light(request);
     return request->lookup->key_count >= READER_KEY_COUNT_MIN &&
            readers_count(daemon->readers) < READER_QUEUE_COUNT_MAX / 2;
 }
@@ -228,6 +228,9 @@ static void run_reads(struct daemon *daemon)
         struct request *request = daemon->reads[i];
         if (is_for_readers(daemon, request)) {
             readers_start(daemon->readers, request);
+        } else if (request->select) {
+            request->error = select_run(request, daemon->store, NULL, clock_now_us);
+            loop_answer(&daemon->loop, request);
         } else {
             if (!iterator) iterator = store_stem_iterator_new(daemon->store, NULL, STORE_DATA);
             request->error = lookup_run(request, iterator);

@@ -10,6 +10,8 @@
 
 static const uint64_t STEP_ROW_COUNT = 4096;
 
+enum { LIGHT_KEY_COUNT_MAX = 8, LIGHT_QUERY_SIZE_MAX = 4096 };
+
 // -------------------------------------------------------------------------------------------------
 // Lookup
 
@@ -226,6 +228,20 @@ struct error *select_bind(struct request *request, struct table *const *tables)
         .forbids_unindexed_join = !request->allow_join_without_index,
     };
     return query_bind(arena, plan->query, schemas, plan->path_count, &options, &plan->plan);
+}
+
+bool select_is_light(const struct request *request)
+{
+    const struct select_plan *plan = request->select;
+    size_t range_count;
+    const struct row_range *ranges = query_plan_ranges(plan->plan, &range_count);
+    if (plan->path_count != 1 || !plan->tables[0].is_sorted) return false;
+    if (range_count > LIGHT_KEY_COUNT_MAX || request->query.size > LIGHT_QUERY_SIZE_MAX)
+        return false;
+    for (size_t i = 0; i < range_count; i++) {
+        if (!table_source_is_point(&plan->tables[0], &ranges[i])) return false;
+    }
+    return true;
 }
 
 struct node *select_explain(const struct request *request, struct arena *arena)

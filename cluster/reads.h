@@ -50,6 +50,10 @@ MUST_USE struct error *select_bind(struct request *request, struct table *const 
 // The plan of a bound query, for people.
 struct node *select_explain(const struct request *request, struct arena *arena);
 
+// Whether a bound query is done sooner than the way to another thread and back takes: it looks up a
+// few keys of one table.
+bool select_is_light(const struct request *request);
+
 // Runs a bound query: fills the request's output with rowsets. Checks `is_cancelled` (may be NULL)
 // and the clock `now_us` between steps.
 MUST_USE struct error *select_run(

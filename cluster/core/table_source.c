@@ -17,6 +17,7 @@ struct table_scan {
     struct value *values;
     bool is_range_open; // Of a sorted table.
     struct version_scan versions;
+    struct store_iterator *points;  // For ranges of one key.
     struct store_iterator *ordered; // Of an ordered one: over rows of a tablet.
     uint32_t tablet;
 };
@@ -25,10 +26,46 @@ static void close_scan(struct row_scan *base)
 {
     struct table_scan *scan = (struct table_scan *)base;
     if (scan->is_range_open) version_scan_release(&scan->versions);
+    store_iterator_free(scan->points);
     store_iterator_free(scan->ordered);
     arena_release(&scan->arena);
     free(scan->values);
     free(scan);
+}
+
+bool table_source_is_point(const struct source_table *table, const struct row_range *range)
+{
+    if (range->end.size != range->begin.size + 1 || range->begin.size == 0) return false;
+    if ((unsigned char)range->end.data[range->begin.size] != 0xff) return false;
+    if (!slice_has_prefix(range->end, range->begin)) return false;
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    struct value values[SCHEMA_KEY_COLUMN_COUNT_MAX];
+    size_t count = 0;
+    CLEANUP(error_freep)
+    struct error *error =
+        key_decode(&arena, range->begin, SCHEMA_KEY_COLUMN_COUNT_MAX, values, &count);
+    return !error && count == table->schema->key_column_count;
+}
+
+// Looks a key up, as lookups do.
+static struct error *read_point(
+    struct table_scan *scan, const struct row_range *range, bool *ret_found)
+{
+    const struct table_source *source = scan->source;
+    if (!scan->points) {
+        scan->points = store_stem_iterator_new(source->store, source->snapshot, STORE_DATA);
+    }
+    CLEANUP(buffer_releasep) struct buffer key = {0};
+    version_begin_key(source->table->table_number, &key);
+    buffer_append_slice(&key, range->begin);
+    return version_read(
+        scan->points,
+        &scan->arena,
+        source->table->schema,
+        buffer_slice(&key),
+        source->timestamp,
+        scan->values,
+        ret_found);
 }
 
 static struct error *next_sorted(struct row_scan *base, const struct value **ret_row)
@@ -38,13 +75,22 @@ static struct error *next_sorted(struct row_scan *base, const struct value **ret
     arena_reset(&scan->arena); // What the last row had is not needed any more.
     *ret_row = NULL;
     while (scan->range < scan->range_count) {
+        const struct row_range *range = &scan->ranges[scan->range];
+        bool is_found = false;
+        if (!scan->is_range_open && table_source_is_point(source->table, range)) {
+            scan->range++;
+            TRY(read_point(scan, range, &is_found));
+            if (!is_found) continue;
+            *ret_row = scan->values;
+            return NULL;
+        }
         if (!scan->is_range_open) {
-            const struct row_range *range = &scan->ranges[scan->range];
             version_scan_init(
                 &scan->versions,
                 source->store,
                 source->snapshot,
                 source->table->schema,
+                scan->columns,
                 source->table->table_number,
                 range->begin,
                 range->end,
@@ -52,7 +98,6 @@ static struct error *next_sorted(struct row_scan *base, const struct value **ret
                 &scan->arena);
             scan->is_range_open = true;
         }
-        bool is_found = false;
         TRY(version_scan_next(&scan->versions, scan->values, &is_found));
         if (is_found) {
             *ret_row = scan->values;

@@ -28,6 +28,10 @@ struct table_source {
 // key, and the columns of `schema` follow.
 struct schema *table_source_schema(struct arena *arena, const struct schema *schema);
 
+// Whether a range of a sorted table is one whole key, which is then its beginning: it is looked up,
+// not scanned.
+bool table_source_is_point(const struct source_table *table, const struct row_range *range);
+
 void table_source_init(
     struct table_source *source,
     const struct source_table *table,

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-enum { AGGREGATE_BIT = 0x80, NUMBER_SIZE = 4, TIMESTAMP_SIZE = 8 };
+enum { AGGREGATE_BIT = 0x80, NUMBER_SIZE = 4, TIMESTAMP_SIZE = 8, STEP_COUNT_MAX = 8 };
 
 static void put_value(const struct schema *schema, const struct value *value, struct buffer *buffer)
 {
@@ -96,9 +96,12 @@ void version_put(
 // Merging what an older version says of a column into what newer ones have said so far.
 struct merge {
     const struct schema *schema;
+    const bool *wanted; // By column; NULL for all.
     struct arena *arena;
     struct value *values;
-    bool *is_set; // By column: whether a newer version has settled it.
+    bool *is_set;       // By column: whether a newer version has settled it.
+    bool copies;        // Strings, into the arena: the iterator will move.
+    bool has_aggregate; // Among the values.
 };
 
 struct value value_aggregate(
@@ -132,11 +135,12 @@ static void merge_value(struct merge *merge, uint16_t column, struct value value
     if (merge->is_set[column]) return;
     struct value *place = &merge->values[column];
     bool has_newer = place->is_aggregate; // Aggregates of newer versions wait for their base.
-    if (value.type == VALUE_STRING || value.type == VALUE_ANY) {
+    if (merge->copies && (value.type == VALUE_STRING || value.type == VALUE_ANY)) {
         value.data = arena_copy(merge->arena, value_slice(&value)).data;
     }
     value.column = column;
     bool goes_on = value.is_aggregate;
+    merge->has_aggregate |= goes_on;
     struct value merged = value;
     if (has_newer)
         merged = value_aggregate(merge->schema->columns[column].aggregate, &value, place);
@@ -156,6 +160,7 @@ static struct error *merge_version(struct merge *merge, struct slice stored, boo
         struct value value = get_value(&reader, &id);
         uint16_t column = schema_find_id(merge->schema, id);
         if (column == SCHEMA_NO_COLUMN) continue;
+        if (merge->wanted && !merge->wanted[column]) continue;
         merge_value(merge, column, value);
     }
     return reader_finish(&reader, "Stored row version");
@@ -166,49 +171,55 @@ static void clear_values(struct value *values, const struct schema *schema)
     for (uint16_t i = 0; i < schema->column_count; i++) values[i] = value_null(i);
 }
 
+// `key` must live as long as the values; so must the arena.
 static struct error *set_key_values(
     struct arena *arena, const struct schema *schema, struct slice key, struct value *values)
 {
     struct slice encoded = slice_from(key.data + NUMBER_SIZE, key.size - NUMBER_SIZE);
-    struct value key_values[SCHEMA_KEY_COLUMN_COUNT_MAX];
     size_t count = 0;
-    struct slice kept = arena_copy(arena, encoded);
-    TRY(key_decode(arena, kept, schema->key_column_count, key_values, &count));
-    for (size_t i = 0; i < count; i++) {
-        values[i] = key_values[i];
-        values[i].column = (uint16_t)i;
-    }
-    return NULL;
+    return key_decode(arena, encoded, schema->key_column_count, values, &count);
 }
 
-// Merges the versions of one row, starting where the iterator stands (the newest at or below the
-// read's timestamp), and leaves the iterator at the first version it did not need.
-static struct error *merge_row(
-    struct store_iterator *iterator,
-    struct arena *arena,
-    const struct schema *schema,
-    struct slice key,
-    struct value *values,
-    bool *ret_found)
+static bool is_version_of(struct slice stored_key, struct slice key)
 {
-    bool is_set[SCHEMA_COLUMN_COUNT_MAX];
-    memset(is_set, 0, schema->column_count);
-    struct merge merge = {schema, arena, values, is_set};
-    bool is_deleted = true; // Until something says that there is a row.
-    while (store_iterator_is_valid(iterator)) {
-        struct slice at = store_iterator_key(iterator);
-        if (at.size != key.size + TIMESTAMP_SIZE || memcmp(at.data, key.data, key.size) != 0) break;
+    return stored_key.size == key.size + TIMESTAMP_SIZE &&
+           memcmp(stored_key.data, key.data, key.size) == 0;
+}
+
+// Merges the versions of one row, beginning with that at which the iterator stands, the newest at
+// or below the read's timestamp. The iterator stays at the last version it needed (`*ret_stays`),
+// to which strings may point, or has found the end of the row.
+static struct error *merge_row(
+    struct merge *merge,
+    struct store_iterator *iterator,
+    struct slice key,
+    bool *ret_found,
+    bool *ret_stays)
+{
+    bool copies = merge->copies;
+    *ret_found = false; // Until something says that there is a row.
+    *ret_stays = true;
+    for (;;) {
         struct slice stored = store_iterator_value(iterator);
         if (stored.size == 0) return error_new(ERROR_GENERIC, "Stored row version is empty");
-        if (stored.data[0] != ROW_DELETE) is_deleted = false;
+        *ret_found |= stored.data[0] != ROW_DELETE;
+        merge->copies = copies || stored.data[0] == ROW_UPDATE;
         bool is_last = false;
-        TRY(merge_version(&merge, stored, &is_last));
-        store_iterator_next(iterator);
+        TRY(merge_version(merge, stored, &is_last));
         if (is_last) break;
+        store_iterator_next(iterator);
+        *ret_stays = false;
+        if (!store_iterator_is_valid(iterator)) {
+            TRY(store_iterator_error(iterator));
+            break;
+        }
+        if (!is_version_of(store_iterator_key(iterator), key)) break;
+        *ret_stays = true;
     }
-    TRY(store_iterator_error(iterator));
-    for (uint16_t i = 0; i < schema->column_count; i++) values[i].is_aggregate = false;
-    *ret_found = !is_deleted;
+    if (!merge->has_aggregate) return NULL;
+    for (uint16_t i = 0; i < merge->schema->column_count; i++) {
+        merge->values[i].is_aggregate = false;
+    }
     return NULL;
 }
 
@@ -226,8 +237,21 @@ struct error *version_read(
     buffer_append_slice(&seek, key);
     put_big64(&seek, ~timestamp);
     store_iterator_seek(iterator, buffer_slice(&seek));
-    TRY(merge_row(iterator, arena, schema, key, values, ret_found));
-    return *ret_found ? set_key_values(arena, schema, key, values) : NULL;
+    *ret_found = false;
+    if (!store_iterator_is_valid(iterator)) return store_iterator_error(iterator);
+    if (!is_version_of(store_iterator_key(iterator), key)) return NULL;
+    bool is_set[SCHEMA_COLUMN_COUNT_MAX];
+    memset(is_set, 0, schema->column_count);
+    struct merge merge = {
+        .schema = schema,
+        .arena = arena,
+        .values = values,
+        .is_set = is_set,
+        .copies = true,
+    };
+    bool stays;
+    TRY(merge_row(&merge, iterator, key, ret_found, &stays));
+    return *ret_found ? set_key_values(arena, schema, arena_copy(arena, key), values) : NULL;
 }
 
 void version_scan_init(
@@ -235,6 +259,7 @@ void version_scan_init(
     struct store *store,
     const struct store_snapshot *snapshot,
     const struct schema *schema,
+    const bool *wanted,
     uint32_t table_number,
     struct slice begin,
     struct slice end,
@@ -251,6 +276,7 @@ void version_scan_init(
         .iterator = store_iterator_new(
             store, snapshot, STORE_DATA, buffer_slice(&first), buffer_slice(&last)),
         .schema = schema,
+        .wanted = wanted,
         .table_number = table_number,
         .timestamp = timestamp,
         .arena = arena,
@@ -269,30 +295,40 @@ void version_scan_release(struct version_scan *scan)
 // over.
 static void leave_row(struct version_scan *scan)
 {
-    struct slice key = buffer_slice(&scan->key);
-    for (int i = 0; store_iterator_is_valid(scan->iterator); i++) {
-        struct slice at = store_iterator_key(scan->iterator);
-        if (at.size != key.size + TIMESTAMP_SIZE || memcmp(at.data, key.data, key.size) != 0)
-            return;
-        if (i < 8) {
-            store_iterator_next(scan->iterator);
-            continue;
-        }
-        buffer_append_text(&scan->key, "\xff\xff\xff\xff\xff\xff\xff\xff");
-        store_iterator_seek(scan->iterator, buffer_slice(&scan->key));
-        scan->key.size -= TIMESTAMP_SIZE;
-        key = buffer_slice(&scan->key);
+    for (int i = 0; i < STEP_COUNT_MAX; i++) {
+        store_iterator_next(scan->iterator);
+        if (!store_iterator_is_valid(scan->iterator)) return;
+        if (!is_version_of(store_iterator_key(scan->iterator), buffer_slice(&scan->key))) return;
     }
+    buffer_append_text(&scan->key, "\xff\xff\xff\xff\xff\xff\xff\xff");
+    store_iterator_seek(scan->iterator, buffer_slice(&scan->key));
+    scan->key.size -= TIMESTAMP_SIZE;
+    // A version of timestamp 0 would have the very key that was sought.
+    if (!store_iterator_is_valid(scan->iterator)) return;
+    if (is_version_of(store_iterator_key(scan->iterator), buffer_slice(&scan->key)))
+        store_iterator_next(scan->iterator);
+}
+
+// Goes from a version that is newer than the read to one of the same row that is not; false if
+// there is none.
+static bool find_older(struct version_scan *scan)
+{
+    put_big64(&scan->key, ~scan->timestamp);
+    store_iterator_seek(scan->iterator, buffer_slice(&scan->key));
+    scan->key.size -= TIMESTAMP_SIZE;
+    return store_iterator_is_valid(scan->iterator) &&
+           is_version_of(store_iterator_key(scan->iterator), buffer_slice(&scan->key));
 }
 
 struct error *version_scan_next(struct version_scan *scan, struct value *values, bool *ret_found)
 {
+    const struct schema *schema = scan->schema;
+    bool is_set[SCHEMA_COLUMN_COUNT_MAX];
     *ret_found = false;
-    while (true) {
-        if (scan->is_started) leave_row(scan);
-        scan->is_started = true;
+    while (!*ret_found) {
+        if (scan->is_at_row) leave_row(scan);
+        scan->is_at_row = false;
         if (!store_iterator_is_valid(scan->iterator)) return store_iterator_error(scan->iterator);
-
         struct slice at = store_iterator_key(scan->iterator);
         if (at.size < NUMBER_SIZE + TIMESTAMP_SIZE) {
             return error_new(ERROR_GENERIC, "Stored row key is too short");
@@ -300,23 +336,21 @@ struct error *version_scan_next(struct version_scan *scan, struct value *values,
         buffer_clear(&scan->key);
         buffer_append(&scan->key, at.data, at.size - TIMESTAMP_SIZE);
         struct reader reader = reader_from(slice_from(at.data + at.size - TIMESTAMP_SIZE, 8));
-        if (~get_big64(&reader) > scan->timestamp) { // Newer than the read: find one that is not.
-            put_big64(&scan->key, ~scan->timestamp);
-            store_iterator_seek(scan->iterator, buffer_slice(&scan->key));
-            scan->key.size -= TIMESTAMP_SIZE;
-            if (!store_iterator_is_valid(scan->iterator)) continue;
-            at = store_iterator_key(scan->iterator);
-            struct slice key = buffer_slice(&scan->key);
-            if (at.size != key.size + TIMESTAMP_SIZE || memcmp(at.data, key.data, key.size) != 0) {
-                scan->is_started = false; // Already at the next row.
-                continue;
-            }
-        }
-        clear_values(values, scan->schema);
+        if (~get_big64(&reader) > scan->timestamp && !find_older(scan)) continue;
+
+        clear_values(values, schema);
+        memset(is_set, 0, schema->column_count);
+        struct merge merge = {
+            .schema = schema,
+            .wanted = scan->wanted,
+            .arena = scan->arena,
+            .values = values,
+            .is_set = is_set,
+        };
         struct slice key = buffer_slice(&scan->key);
-        TRY(merge_row(scan->iterator, scan->arena, scan->schema, key, values, ret_found));
-        if (*ret_found) return set_key_values(scan->arena, scan->schema, key, values);
+        TRY(merge_row(&merge, scan->iterator, key, ret_found, &scan->is_at_row));
     }
+    return set_key_values(scan->arena, schema, buffer_slice(&scan->key), values);
 }
 
 void ordered_put(

@@ -46,19 +46,22 @@ MUST_USE struct error *version_read(
 struct version_scan {
     struct store_iterator *iterator; // Owned.
     const struct schema *schema;
+    const bool *wanted; // By column; NULL for all. Borrowed, like the next but one.
     uint32_t table_number;
     uint64_t timestamp;
     struct buffer key;   // Of the row that was read last.
-    struct arena *arena; // Borrowed; for strings of rows.
-    bool is_started;
+    struct arena *arena; // For strings of rows.
+    bool is_at_row;      // The iterator stands at a version of that row.
 };
 
 // Starts a scan of keys in [begin, end), both without the table's number; an empty end is none.
+// Value columns that are not wanted are null.
 void version_scan_init(
     struct version_scan *scan,
     struct store *store,
     const struct store_snapshot *snapshot,
     const struct schema *schema,
+    const bool *wanted,
     uint32_t table_number,
     struct slice begin,
     struct slice end,
@@ -66,8 +69,8 @@ void version_scan_init(
     struct arena *arena);
 void version_scan_release(struct version_scan *scan);
 
-// Reads the next row into `values`; false at the end. Strings live in the arena until the caller
-// resets it.
+// Reads the next row into `values`; false at the end. Strings live until the next call, or until
+// the caller resets the arena.
 MUST_USE struct error *version_scan_next(
     struct version_scan *scan, struct value *values, bool *ret_found);
 

@@ -443,6 +443,35 @@ static void find_wanted_columns(struct query_plan *plan)
     for (uint32_t i = 0; i < plan->order_count; i++) want(plan, plan->order[i].expression);
 }
 
+// What the ranges have decided needs not be evaluated for each row.
+static void derive_ranges(struct binder *binder, const struct query_bind_options *options)
+{
+    struct query_plan *plan = binder->plan;
+    const struct schema *schema = plan->tables[0].schema;
+    bool is_limited =
+        options->range_count_max > 0 && options->range_count_max < QUERY_RANGE_COUNT_MAX;
+    size_t count_max = is_limited ? options->range_count_max : QUERY_RANGE_COUNT_MAX;
+    bool is_exact;
+    ranges_derive(
+        binder->arena,
+        plan->pre_where,
+        schema,
+        count_max,
+        &plan->ranges,
+        &plan->range_count,
+        &is_exact);
+    if (!is_exact || !plan->pre_where || schema->key_column_count == 0) return;
+    bool is_and = plan->pre_where->kind == EXPRESSION_AND;
+    uint32_t count = is_and ? plan->pre_where->count : 1;
+    const struct expression **left = ARENA_NEW(binder->arena, const struct expression *, count);
+    uint32_t left_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct expression *part = is_and ? plan->pre_where->items[i] : plan->pre_where;
+        if (!ranges_decide(part)) left[left_count++] = part;
+    }
+    plan->pre_where = typer_conjunction(&binder->typer, left, left_count);
+}
+
 static struct error *bind_clauses(
     struct binder *binder,
     const struct schema *const *schemas,
@@ -465,17 +494,9 @@ static struct error *bind_clauses(
     plan->limit = query->has_limit ? query->limit : UINT64_MAX;
     plan->aggregates = binder->typer.aggregates;
     plan->aggregate_count = binder->typer.aggregate_count;
-    plan->slot_count = binder->typer.slot_count;
     find_wanted_columns(plan);
-    bool is_limited =
-        options->range_count_max > 0 && options->range_count_max < QUERY_RANGE_COUNT_MAX;
-    ranges_derive(
-        binder->arena,
-        plan->pre_where,
-        plan->tables[0].schema,
-        is_limited ? options->range_count_max : QUERY_RANGE_COUNT_MAX,
-        &plan->ranges,
-        &plan->range_count);
+    derive_ranges(binder, options);
+    plan->slot_count = binder->typer.slot_count;
     return NULL;
 }
 

@@ -39,6 +39,7 @@ struct deriver {
     size_t range_count;
     size_t range_capacity;
     size_t range_count_max;
+    bool is_widened;
 };
 
 static struct arena *scratch_of(struct deriver *deriver)
@@ -519,6 +520,7 @@ static void add_range(struct deriver *deriver, struct interval interval)
         assert(last->end.size > 0 && slice_compare(last->end, range.begin) <= 0);
         if (slice_equal(last->end, range.begin) ||
             deriver->range_count == deriver->range_count_max) {
+            deriver->is_widened |= !slice_equal(last->end, range.begin);
             last->end = range.end;
             return;
         }
@@ -574,8 +576,10 @@ void ranges_derive(
     const struct schema *schema,
     size_t count_max,
     struct row_range **ret_ranges,
-    size_t *ret_count)
+    size_t *ret_count,
+    bool *ret_is_exact)
 {
+    *ret_is_exact = false;
     if (!predicate || schema->key_column_count == 0) {
         bool is_nothing = predicate && predicate->kind == EXPRESSION_LITERAL &&
                           !(predicate->literal.type == VALUE_BOOLEAN && predicate->literal.boolean);
@@ -595,4 +599,31 @@ void ranges_derive(
     for (uint16_t i = 0; i < schema->key_column_count; i++) arena_release(&deriver.scratch[i]);
     *ret_ranges = deriver.ranges;
     *ret_count = deriver.range_count;
+    *ret_is_exact = !deriver.is_widened && deriver.step_count <= STEP_COUNT_MAX;
+}
+
+static bool is_first_column(const struct expression *expression)
+{
+    return expression->kind == EXPRESSION_COLUMN && expression->column == 0;
+}
+
+static bool is_literal(const struct expression *expression)
+{
+    return expression->kind == EXPRESSION_LITERAL;
+}
+
+bool ranges_decide(const struct expression *part)
+{
+    if (part->kind == EXPRESSION_COMPARE) {
+        const struct expression *left = part->items[0];
+        const struct expression *right = part->items[1];
+        return (is_first_column(left) && is_literal(right)) ||
+               (is_literal(left) && is_first_column(right));
+    }
+    if (part->kind == EXPRESSION_IN) return part->count == 1 && is_first_column(part->items[0]);
+    if (part->kind != EXPRESSION_AND && part->kind != EXPRESSION_OR) return false;
+    for (uint32_t i = 0; i < part->count; i++) {
+        if (!ranges_decide(part->items[i])) return false;
+    }
+    return true;
 }

@@ -12,11 +12,17 @@
 #include "model/schema.h"
 
 // `predicate` may be NULL: everything. In it, columns are numbered as in the schema. The ranges are
-// sorted, do not overlap or touch, and are at most `count_max`: beyond it the last one is widened.
+// sorted, do not overlap or touch, and are at most `count_max`: beyond it the last one is widened,
+// and they are not exact.
 void ranges_derive(
     struct arena *arena,
     const struct expression *predicate,
     const struct schema *schema,
     size_t count_max,
     struct row_range **ret_ranges,
-    size_t *ret_count);
+    size_t *ret_count,
+    bool *ret_is_exact);
+
+// Whether a part of a conjunction is about nothing but the first key column, in such a way that it
+// holds of all rows in the ranges if these are exact: so it need not be looked at again.
+bool ranges_decide(const struct expression *part);

@@ -209,6 +209,7 @@ static void check_scan(
         store,
         NULL,
         schema,
+        NULL,
         TABLE,
         buffer_slice(&first),
         buffer_slice(&last),
