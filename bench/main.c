@@ -29,7 +29,7 @@ static const char USAGE[] =
     "  limits    what this machine can do: TCP, gRPC, the disk, the store\n"
     "\n"
     "Options:\n"
-    "  --system retable|postgresql   (retable)\n"
+    "  --system retable|http|postgresql   (retable)\n"
     "  --address A           of the cluster, host:port; of PostgreSQL, a connection string\n"
     "  --table T             path or name of the table\n"
     "  --replica A           the same of the replica that is watched\n"
@@ -133,11 +133,13 @@ static struct error *read_flag(
 {
     if (!value) return error_new(ERROR_GENERIC, "Option %s has no value", name);
     if (strcmp(name, "--system") == 0) {
-        bool is_postgresql = strcmp(value, "postgresql") == 0;
-        if (!is_postgresql && strcmp(value, "retable") != 0)
-            return error_new(ERROR_GENERIC, "Unknown system %s", value);
-        options->system = is_postgresql ? SYSTEM_POSTGRESQL : SYSTEM_RETABLE;
-        return NULL;
+        static const char *const NAMES[] = {"retable", "http", "postgresql"};
+        for (int i = 0; i <= SYSTEM_POSTGRESQL; i++) {
+            if (strcmp(value, NAMES[i]) != 0) continue;
+            options->system = (enum workload_system)i;
+            return NULL;
+        }
+        return error_new(ERROR_GENERIC, "Unknown system %s", value);
     }
     for (size_t i = 0; i < FLAG_COUNT; i++) {
         if (strcmp(FLAGS[i].name, name) != 0) continue;

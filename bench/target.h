@@ -10,7 +10,7 @@
 #define TARGET_KEY_COUNT_MAX 1000 // Of one operation.
 
 struct target_options {
-    const char *address; // retable: host:port. PostgreSQL: a connection string of libpq.
+    const char *address; // retable, http: host:port. PostgreSQL: a connection string of libpq.
     const char *table;   // retable: a path. PostgreSQL: a name.
     uint32_t slot_count;
     uint32_t value_size;
@@ -54,6 +54,10 @@ struct target {
 
 // target_retable.c: all slots share one connection.
 MUST_USE struct error *target_open_retable(
+    const struct target_options *options, struct target **ret_target);
+
+// target_http.c: retable by its HTTP interface, a connection for each slot.
+MUST_USE struct error *target_open_http(
     const struct target_options *options, struct target **ret_target);
 
 // target_postgresql.c: a connection for each slot. Fails if this program was built without libpq.

@@ -32,6 +32,7 @@ struct error *workload_open(
     };
     switch (options->system) {
     case SYSTEM_RETABLE: return target_open_retable(&target, ret_target);
+    case SYSTEM_HTTP: return target_open_http(&target, ret_target);
     case SYSTEM_POSTGRESQL: return target_open_postgresql(&target, ret_target);
     }
     abort();
@@ -40,7 +41,12 @@ struct error *workload_open(
 static struct report begin_report(const char *workload, const struct workload_options *options)
 {
     struct report report = report_begin(workload);
-    report_text(&report, "system", options->system == SYSTEM_RETABLE ? "retable" : "postgresql");
+    static const char *const NAMES[] = {
+        [SYSTEM_RETABLE] = "retable",
+        [SYSTEM_HTTP] = "http",
+        [SYSTEM_POSTGRESQL] = "postgresql",
+    };
+    report_text(&report, "system", NAMES[options->system]);
     report_count(&report, "clients", options->client_count);
     report_count(&report, "threads", MIN(options->thread_count, options->client_count));
     report_count(&report, "rows_per_operation", options->row_count);

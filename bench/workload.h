@@ -8,7 +8,7 @@
 
 #define WORKLOAD_THREAD_COUNT_MAX 64
 
-enum workload_system { SYSTEM_RETABLE, SYSTEM_POSTGRESQL };
+enum workload_system { SYSTEM_RETABLE, SYSTEM_HTTP, SYSTEM_POSTGRESQL };
 
 // The command line; what each means is in main.c. All times are in us.
 struct workload_options {

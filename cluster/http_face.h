@@ -7,7 +7,7 @@
 
 #include "cluster/loop.h"
 
-#define HTTP_CONNECTION_COUNT_MAX 4096
+#define HTTP_CONNECTION_COUNT_MAX 1200                  // Each may keep HTTP_HEAD_SIZE_MAX bytes.
 #define HTTP_BODY_SIZE_MAX        (UINT64_C(16) << 20)  // Of parameters, and of structured data.
 #define HTTP_ROWS_SIZE_MAX        (UINT64_C(64) << 20)  // Of rows, encoded: TRANSACTION_SIZE_MAX.
 #define HTTP_BUFFER_SIZE_MAX      (UINT64_C(192) << 20) // Of all bodies that are being received.

@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#define HTTP_HEAD_SIZE_MAX   (320 << 10) // With its response's head, and what libmicrohttpd adds.
+#define HTTP_HEAD_SIZE_MAX   (272 << 10) // With its response's head, and what libmicrohttpd adds.
 #define HTTP_IDLE_US_MAX     UINT64_C(60000000)  // A connection without a request.
 #define HTTP_TRANSFER_US_MAX UINT64_C(600000000) // A body, and again a response.
 
