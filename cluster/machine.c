@@ -655,6 +655,7 @@ bool machine_read_again(struct machine *machine, struct request *request, struct
     request->wait_until_us = 0;
     buffer_clear(&request->output);
     arr_clear(request->block_ends);
+    coordinator_stir(&machine->coordinator);
     if (request->kind == REQUEST_COMMAND) { // Its handler has made a read of it.
         command_execute(machine, request);
     } else {
@@ -676,6 +677,7 @@ void machine_select(struct machine *machine, struct request *request)
 void machine_request(struct machine *machine, struct request *request)
 {
     machine->request_count++;
+    coordinator_stir(&machine->coordinator);
     switch (request->kind) {
     case REQUEST_COMMAND: command_execute(machine, request); return;
     case REQUEST_COMMIT: machine_commit(machine, request); return;
@@ -798,6 +800,7 @@ void machine_settle(struct machine *machine)
 
 void machine_synced(struct machine *machine)
 {
+    coordinator_stir(&machine->coordinator);
     cell_synced(&machine->cell);
 }
 

@@ -418,6 +418,9 @@ void tree_release(struct tree *tree)
 {
     struct object *object = NULL;
     struct object *next = NULL;
+    // First, since a child that was moved may be freed before its parent.
+    for (object = tree->objects; object; object = object->hh.next)
+        HASH_CLEAR(hh_name, object->children);
     HASH_ITER (hh, tree->objects, object, next) {
         free_object(tree, object);
     }

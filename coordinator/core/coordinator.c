@@ -747,6 +747,7 @@ void coordinator_table_removing(struct coordinator *coordinator, struct table *t
 
 struct error *coordinator_replica_added(struct coordinator *coordinator, struct replica *replica)
 {
+    coordinator_stir(coordinator);
     TRY(session_new(coordinator->cell, replica, &replica->session));
     arr_add(coordinator->sessions, replica->session);
     coordinator->is_dirty = true;
@@ -755,6 +756,7 @@ struct error *coordinator_replica_added(struct coordinator *coordinator, struct 
 
 void coordinator_replica_removing(struct coordinator *coordinator, struct replica *replica)
 {
+    coordinator_stir(coordinator);
     replica->session->is_hurried = true; // It is told at once what it has not heard (M5).
     session_feed(coordinator, replica->session);
     for (size_t i = 0; i < arr_count(coordinator->sessions); i++) {
@@ -769,6 +771,7 @@ void coordinator_replica_removing(struct coordinator *coordinator, struct replic
 
 void coordinator_table_changed(struct coordinator *coordinator, struct table *table)
 {
+    coordinator_stir(coordinator);
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
         struct session *session = table->replicas[i]->session;
         struct throttler_config config = {
@@ -817,6 +820,7 @@ static void on_peer_up(struct coordinator *coordinator, struct session *session,
 
 void coordinator_link_up(struct coordinator *coordinator, uint64_t link, struct slice cluster)
 {
+    coordinator_stir(coordinator);
     struct peer *peer = coordinator_peer(coordinator, cluster);
     if (peer)
         coordinator_link_down(coordinator, peer->link); // Its end comes later, and means nothing.
@@ -859,6 +863,7 @@ static void on_peer_down(struct coordinator *coordinator, struct session *sessio
 
 void coordinator_link_down(struct coordinator *coordinator, uint64_t link)
 {
+    coordinator_stir(coordinator);
     struct peer *peer = NULL;
     struct peer *next = NULL;
     HASH_ITER (hh, coordinator->peers, peer, next) {
@@ -874,6 +879,7 @@ void coordinator_receive(
 {
     tracker_heard(coordinator, link, message);
     if (message->kind == MESSAGE_PONG) return;
+    coordinator_stir(coordinator);
     struct object *object = tree_find(&coordinator->cell->tree, message->replica_id);
     if (!object || !object->replica || !object->replica->session) return; // Removed meanwhile.
     if (object->replica->session->link != link) return;                   // S2.
@@ -961,6 +967,14 @@ static void feed_session(struct coordinator *coordinator, struct session *sessio
 {
     (void)context;
     session_feed(coordinator, session);
+    uint64_t wake_at_us = session_wake_at_us(session);
+    coordinator->sessions_wake_at_us = MIN(coordinator->sessions_wake_at_us, wake_at_us);
+}
+
+static bool are_sessions_due(const struct coordinator *coordinator)
+{
+    return coordinator->are_sessions_dirty ||
+           coordinator->cell->now_us >= coordinator->sessions_wake_at_us;
 }
 
 void coordinator_tick(struct coordinator *coordinator)
@@ -968,37 +982,27 @@ void coordinator_tick(struct coordinator *coordinator)
     tracker_tick(coordinator); // First: what it changes may decide what waits (M4).
     evaluate_commits(coordinator);
     abort_late_commits(coordinator);
-    each_replica(coordinator, open_session, NULL);
+    if (are_sessions_due(coordinator)) each_replica(coordinator, open_session, NULL);
     trim(coordinator);
 }
 
 void coordinator_flush(struct coordinator *coordinator)
 {
+    if (!are_sessions_due(coordinator)) return;
+    coordinator->are_sessions_dirty = false;
+    coordinator->sessions_wake_at_us = UINT64_MAX;
     each_replica(coordinator, feed_session, NULL);
-}
-
-struct wake {
-    uint64_t at_us;
-};
-
-static void session_wake(struct coordinator *coordinator, struct session *session, void *context)
-{
-    (void)coordinator;
-    struct wake *wake = context;
-    wake->at_us = MIN(wake->at_us, session_wake_at_us(session));
 }
 
 uint64_t coordinator_wake_at_us(const struct coordinator *coordinator)
 {
-    struct wake wake = {.at_us = MIN(coordinator->next_deadline_us, coordinator->next_trim_us)};
-    wake.at_us = MIN(wake.at_us, tracker_wake_at_us(coordinator));
-    if (coordinator->amnesia) wake.at_us = UINT64_MAX; // Nothing goes on but refusals.
-    if (!coordinator->amnesia) {
-        each_replica((struct coordinator *)(uintptr_t)coordinator, session_wake, &wake);
-    }
+    if (coordinator->amnesia) return UINT64_MAX; // Nothing goes on but refusals.
+    uint64_t wake_at_us = MIN(coordinator->next_deadline_us, coordinator->next_trim_us);
+    wake_at_us = MIN(wake_at_us, tracker_wake_at_us(coordinator));
+    wake_at_us = MIN(wake_at_us, coordinator->sessions_wake_at_us);
     const struct request *request = NULL;
-    DL_FOREACH (coordinator->waiting, request) wake.at_us = MIN(wake.at_us, request->wait_until_us);
-    return wake.at_us;
+    DL_FOREACH (coordinator->waiting, request) wake_at_us = MIN(wake_at_us, request->wait_until_us);
+    return wake_at_us;
 }
 
 // -------------------------------------------------------------------------------------------------

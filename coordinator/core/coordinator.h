@@ -84,6 +84,10 @@ struct coordinator {
     struct peer *peers;         // By cluster.
     uint64_t next_deadline_us;  // No commit's deadline is before it.
     uint64_t next_trim_us;
+    // With thousands of sessions it costs to look at all of them: that is done when something other
+    // than time has happened, or when the time has come that one of them wants.
+    bool are_sessions_dirty;
+    uint64_t sessions_wake_at_us;
     bool is_dirty; // Something changed that feeding or waiting requests care about.
 };
 
@@ -170,6 +174,13 @@ void coordinator_link_down(struct coordinator *coordinator, uint64_t link);
 // A message of a replica (HELLO, ACK, NACK) has come.
 void coordinator_receive(
     struct coordinator *coordinator, uint64_t link, const struct message *message);
+
+// Something has happened that sessions may care about: a request, a sync. What comes by the
+// functions above counts without this.
+static inline void coordinator_stir(struct coordinator *coordinator)
+{
+    coordinator->are_sessions_dirty = true;
+}
 
 // Time has passed; everything applied so far may have become durable: decides, aborts, opens
 // sessions, trims.
