@@ -169,9 +169,9 @@ static void receive(int fd, const char *end, struct buffer *text)
 {
     for (;;) {
         char bytes[65536];
-        bool is_end = text->size >= strlen(end) &&
+        bool is_end = end[0] && text->size >= strlen(end) &&
                       memcmp(text->data + text->size - strlen(end), end, strlen(end)) == 0;
-        if (end[0] && is_end) break;
+        if (is_end) break;
         ssize_t size = recv(fd, bytes, sizeof bytes, 0);
         if (size <= 0) break;
         buffer_append(text, bytes, (size_t)size);
