@@ -173,6 +173,7 @@ static struct modification copy_modification(
     struct modification copy = *modification;
     copy.path = arena_copy(arena, modification->path);
     copy.rows = arena_copy(arena, modification->rows);
+    copy.lock_names = arena_copy(arena, modification->lock_names);
     return copy;
 }
 

@@ -27,6 +27,7 @@ const struct command COMMANDS[] = {
     {"trim_rows", NONE, NONE, true, true, command_trim_rows},
     {"insert_rows", TABLE, NONE, true, true, command_insert_rows},
     {"delete_rows", TABLE, NONE, true, true, command_delete_rows},
+    {"lock_rows", TABLE, NONE, true, true, command_lock_rows},
     {"lookup_rows", TABLE, TABLE, false, true, command_lookup_rows},
     {"select_rows", NONE, TABLE, false, true, command_select_rows},
     {"explain_query", NONE, NODE, false, true, command_explain_query},

@@ -228,6 +228,7 @@ void command_trim_rows(struct machine *machine, struct request *request);
 // -- rows.c
 void command_insert_rows(struct machine *machine, struct request *request);
 void command_delete_rows(struct machine *machine, struct request *request);
+void command_lock_rows(struct machine *machine, struct request *request);
 void command_lookup_rows(struct machine *machine, struct request *request);
 void command_select_rows(struct machine *machine, struct request *request);
 void command_explain_query(struct machine *machine, struct request *request);

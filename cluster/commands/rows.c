@@ -2,6 +2,7 @@
 // requests.
 #include "cluster/commands/commands.h"
 
+#include "base/coding.h"
 #include "cluster/reads.h"
 #include "model/row_reader.h"
 
@@ -29,6 +30,13 @@ static struct error *read_modification(struct request *request, bool is_delete)
     modification->path = path.text;
     modification->is_delete = is_delete;
     modification->require_sync_replica = true;
+    struct slice lock_type = SLICE_OF("exclusive");
+    TRY(node_get_string(parameters, "lock_type", &lock_type));
+    bool is_insert = slice_equal_text(request->command, "insert_rows");
+    if (is_insert && !slice_equal_text(lock_type, "exclusive")) {
+        return error_new(
+            ERROR_GENERIC, "Writes with locks of type \"%.*s\" are not offered", SLICE(lock_type));
+    }
     TRY(node_get_boolean(parameters, "update", &modification->is_update));
     TRY(node_get_boolean(parameters, "aggregate", &modification->is_aggregate));
     TRY(node_get_boolean(parameters, "require_sync_replica", &modification->require_sync_replica));
@@ -51,6 +59,55 @@ static void write_rows(struct machine *machine, struct request *request, bool is
 void command_insert_rows(struct machine *machine, struct request *request)
 {
     write_rows(machine, request, false);
+}
+
+static struct error *read_lock_names(struct request *request, struct slice *ret_names)
+{
+    const struct node *names = node_find_text(request->parameters, "locks");
+    if (!names || names->type == NODE_ENTITY) return NULL;
+    if (names->type != NODE_LIST) {
+        return error_new(ERROR_GENERIC, "Parameter \"locks\" must be a list");
+    }
+    CLEANUP(buffer_releasep) struct buffer buffer = {0};
+    for (uint32_t i = 0; i < names->count; i++) {
+        const struct node *name = names->entries[i].value;
+        if (name->type != NODE_STRING) {
+            return error_new(ERROR_GENERIC, "Parameter \"locks\" must hold names of locks");
+        }
+        put_bytes(&buffer, name->string);
+    }
+    *ret_names = arena_copy(&request->arena, buffer_slice(&buffer));
+    return NULL;
+}
+
+static struct error *read_lock_rows(struct request *request)
+{
+    struct slice kind = SLICE_OF("shared_strong");
+    TRY(read_modification(request, false));
+    struct modification *modification = request->modifications;
+    modification->is_lock = true;
+    TRY(read_lock_names(request, &modification->lock_names));
+    TRY(node_get_string(request->parameters, "lock_type", &kind));
+    if (slice_equal_text(kind, "shared_strong")) {
+        modification->lock_kind = ROW_LOCK_SHARED_STRONG;
+    } else if (slice_equal_text(kind, "shared_weak")) {
+        modification->lock_kind = ROW_LOCK_SHARED_WEAK;
+    } else if (slice_equal_text(kind, "exclusive")) {
+        modification->lock_kind = ROW_LOCK_EXCLUSIVE;
+    } else {
+        return error_new(ERROR_GENERIC, "Locks of type \"%.*s\" are not offered", SLICE(kind));
+    }
+    return NULL;
+}
+
+void command_lock_rows(struct machine *machine, struct request *request)
+{
+    struct error *error = read_lock_rows(request);
+    if (error) {
+        cell_fail(&machine->cell, request, error);
+        return;
+    }
+    machine_modify(machine, request);
 }
 
 void command_delete_rows(struct machine *machine, struct request *request)

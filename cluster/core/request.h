@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "base/containers.h"
 #include "base/error.h"
+#include "cluster/core/row_locks.h"
 #include "model/format.h"
 #include "model/guid.h"
 #include "model/node.h"
@@ -27,10 +28,15 @@ enum request_kind {
     REQUEST_MODIFY, // Adds modifications to a transaction.
 };
 
+#define LOCK_NAME_MAIN SLICE_OF("<primary>") // Of the columns that have no lock group.
+
 struct modification {
     struct slice path;
     struct slice rows; // A rowset.
     bool is_delete;
+    bool is_lock; // Rows are keys of rows to be locked, not written.
+    enum row_lock_kind lock_kind;
+    struct slice lock_names; // Of groups, each with its length before it (put_bytes); none: all.
     bool is_update;
     bool is_aggregate;
     bool require_sync_replica;

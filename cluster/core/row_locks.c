@@ -69,23 +69,38 @@ static void remove_slot(struct row_locks *locks, size_t hole)
     locks->used_count--;
 }
 
+// Whether nothing is known of a row any more, so that its slot can go.
+static bool is_idle(const struct row_lock_slot *slot)
+{
+    return slot->committed_timestamp == 0 && slot->shared_timestamp == 0 && slot->locked_by == 0 &&
+           slot->shared_count == 0;
+}
+
 enum row_lock_result row_locks_check(
-    const struct row_locks *locks, uint64_t hash, uint64_t start, uint64_t *ret_winner)
+    const struct row_locks *locks,
+    uint64_t hash,
+    enum row_lock_kind kind,
+    uint64_t start,
+    uint64_t *ret_winner)
 {
     const struct row_lock_slot *slot = &locks->slots[probe(locks, usable(hash))];
-    if (slot->hash != 0 && slot->locked_by != 0) {
-        *ret_winner = slot->locked_by;
-        return ROW_LOCK_CONFLICT;
+    uint64_t winner = slot->locked_by;
+    if (winner == 0 && slot->committed_timestamp > start) winner = slot->committed_timestamp;
+    if (winner == 0 && kind == ROW_LOCK_EXCLUSIVE) {
+        if (slot->shared_timestamp > start) winner = slot->shared_timestamp;
+        if (slot->shared_count > 0) winner = slot->shared_by;
     }
-    if (slot->hash != 0 && slot->committed_timestamp > start) {
-        *ret_winner = slot->committed_timestamp;
+    if (winner != 0) {
+        *ret_winner = winner;
         return ROW_LOCK_CONFLICT;
     }
     return start < locks->floor ? ROW_LOCK_FORGOTTEN : ROW_LOCK_OK;
 }
 
-void row_locks_lock(struct row_locks *locks, uint64_t hash, uint64_t timestamp)
+void row_locks_lock(
+    struct row_locks *locks, uint64_t hash, enum row_lock_kind kind, uint64_t timestamp)
 {
+    if (kind == ROW_LOCK_SHARED_WEAK) return;
     hash = usable(hash);
     if (locks->used_count * 2 >= locks->slot_count) grow(locks);
     struct row_lock_slot *slot = &locks->slots[probe(locks, hash)];
@@ -93,6 +108,11 @@ void row_locks_lock(struct row_locks *locks, uint64_t hash, uint64_t timestamp)
     if (slot->hash == 0) {
         slot->hash = hash;
         locks->used_count++;
+    }
+    if (kind == ROW_LOCK_SHARED_STRONG) {
+        slot->shared_count++;
+        slot->shared_by = timestamp;
+        return;
     }
     if (slot->locked_by == 0) locks->locked_count++;
     slot->locked_by = timestamp;
@@ -106,26 +126,42 @@ static void forget_oldest(struct row_locks *locks)
     locks->floor = MAX(locks->floor, write.timestamp);
     size_t i = probe(locks, write.hash);
     struct row_lock_slot *slot = &locks->slots[i];
-    if (slot->hash == 0 || slot->committed_timestamp != write.timestamp) return; // Written again.
-    slot->committed_timestamp = 0;
-    if (slot->locked_by == 0) remove_slot(locks, i);
+    if (slot->hash == 0) return;
+    // If not, it was written or shared again.
+    if (slot->committed_timestamp == write.timestamp) slot->committed_timestamp = 0;
+    if (slot->shared_timestamp == write.timestamp) slot->shared_timestamp = 0;
+    if (is_idle(slot)) remove_slot(locks, i);
 }
 
-void row_locks_unlock(struct row_locks *locks, uint64_t hash, uint64_t timestamp, bool is_committed)
+static void remember(struct row_locks *locks, uint64_t hash, uint64_t timestamp)
 {
-    hash = usable(hash);
-    size_t i = probe(locks, hash);
-    struct row_lock_slot *slot = &locks->slots[i];
-    if (slot->hash == 0 || slot->locked_by != timestamp) return; // One transaction, one row twice.
-    slot->locked_by = 0;
-    locks->locked_count--;
-    if (!is_committed) {
-        if (slot->committed_timestamp == 0) remove_slot(locks, i);
-        return;
-    }
-    slot->committed_timestamp = timestamp;
     if (locks->write_count == locks->write_count_max) forget_oldest(locks);
     size_t end = (locks->write_begin + locks->write_count) % locks->write_count_max;
     locks->writes[end] = (struct row_lock_write){.hash = hash, .timestamp = timestamp};
     locks->write_count++;
+}
+
+void row_locks_unlock(
+    struct row_locks *locks,
+    uint64_t hash,
+    enum row_lock_kind kind,
+    uint64_t timestamp,
+    bool is_committed)
+{
+    if (kind == ROW_LOCK_SHARED_WEAK) return;
+    hash = usable(hash);
+    size_t i = probe(locks, hash);
+    struct row_lock_slot *slot = &locks->slots[i];
+    if (kind == ROW_LOCK_SHARED_STRONG) {
+        assert(slot->shared_count > 0);
+        slot->shared_count--;
+        if (is_committed) slot->shared_timestamp = MAX(slot->shared_timestamp, timestamp);
+    } else {
+        if (slot->hash == 0 || slot->locked_by != timestamp) return; // One row twice.
+        slot->locked_by = 0;
+        locks->locked_count--;
+        if (is_committed) slot->committed_timestamp = timestamp;
+    }
+    if (is_idle(slot)) remove_slot(locks, i);
+    if (is_committed) remember(locks, hash, timestamp);
 }

@@ -1,6 +1,7 @@
 #include "cluster/core/writes.h"
 
 #include "base/hash.h"
+#include "cluster/core/claims.h"
 #include "cluster/core/versions.h"
 #include "model/key.h"
 #include "model/rowset.h"
@@ -39,7 +40,7 @@ static struct error *check_column_use(
             "Column \"%.*s\" is computed automatically and should not be provided by user",
             SLICE(column->name));
     }
-    if (modification->is_delete && !column->is_key) {
+    if ((modification->is_delete || modification->is_lock) && !column->is_key) {
         return error_new(ERROR_GENERIC, "Non-key column %.*s in a key", SLICE(column->name));
     }
     if (value->is_aggregate && column->aggregate.size == 0) {
@@ -123,7 +124,7 @@ static struct error *arrange_row(
         TRY(check_column_use(table, modification, &value));
         values[column] = value;
     }
-    bool is_whole = !modification->is_delete && !modification->is_update;
+    bool is_whole = !modification->is_delete && !modification->is_update && !modification->is_lock;
     uint32_t count = 0;
     for (uint16_t i = 0; i < schema->column_count; i++) {
         struct value value = values[i];
@@ -165,7 +166,37 @@ struct gathering {
     struct arena *arena;
     struct gathered_tablet *tablets; // By tablet, in order of addition. In the arena.
     uint64_t row_count;
+    struct row_claim *claims; // stb array: of rows that are locked and not written.
 };
+
+static void add_claims(
+    const struct gathering *gathering, struct arena *arena, struct writes *writes)
+{
+    size_t capacity = arr_count(gathering->claims);
+    struct lock_groups groups;
+    for (uint32_t i = 0; i < writes->tablet_count; i++) {
+        const struct tablet_write *write = &writes->tablets[i];
+        lock_groups_find(write->tablet->table->schema, &groups);
+        capacity += (size_t)write->change_count * (groups.count + 1);
+    }
+    writes->claims = ARENA_NEW(arena, struct row_claim, capacity);
+    for (uint32_t i = 0; i < writes->tablet_count; i++) {
+        const struct tablet_write *write = &writes->tablets[i];
+        const struct table *table = write->tablet->table;
+        if (!table_is_sorted(table)) continue; // Nothing to conflict about.
+        lock_groups_find(table->schema, &groups);
+        for (uint32_t j = 0; j < write->change_count; j++) {
+            const struct row_change *change = &write->changes[j];
+            uint64_t locks = lock_groups_of_change(table->schema, &groups, &change->row);
+            struct row_claim *claims = &writes->claims[writes->claim_count];
+            writes->claim_count +=
+                claims_put(table, change->hash, locks, ROW_LOCK_EXCLUSIVE, claims);
+        }
+    }
+    for (size_t i = 0; i < arr_count(gathering->claims); i++) {
+        writes->claims[writes->claim_count++] = gathering->claims[i];
+    }
+}
 
 static struct gathered_tablet *gather_tablet(struct gathering *gathering, struct tablet *tablet)
 {
@@ -304,7 +335,8 @@ static struct error *gather_row(
     struct table *table,
     const struct modification *modification,
     const struct row *given,
-    const struct given_columns *columns)
+    const struct given_columns *columns,
+    uint64_t locks)
 {
     struct row_change change = {0};
     int64_t tablet_index = NO_TABLET_INDEX;
@@ -327,6 +359,13 @@ static struct error *gather_row(
         TRY(choose_ordered_tablet(table, tablet_index, modification->choice, &tablet));
     }
     TRY(check_tablet(tablet, modification->path));
+    if (modification->is_lock) {
+        struct row_claim claims[SCHEMA_LOCK_COUNT_MAX + 1];
+        uint32_t count = claims_put(table, change.hash, locks, modification->lock_kind, claims);
+        for (uint32_t i = 0; i < count; i++) arr_add(gathering->claims, claims[i]);
+        gathering->row_count++;
+        return NULL;
+    }
     struct gathered_tablet *gathered = gather_tablet(gathering, tablet);
     gathered->require_sync_replica |= modification->require_sync_replica;
     gather_change(gathering, gathered, &change);
@@ -344,10 +383,11 @@ static struct error *check_table(const struct table *table, const struct modific
             "Table is bound to upstream replica %s; direct modifications are forbidden",
             GUID_TEXT(table->upstream_replica_id));
     }
-    if (!table_is_sorted(table) && modification->is_delete) {
+    if (!table_is_sorted(table) && (modification->is_delete || modification->is_lock)) {
         return error_new(
             ERROR_TABLE_MUST_BE_SORTED,
-            "Cannot perform deletes in a non-sorted table %.*s",
+            "Cannot perform %s in a non-sorted table %.*s",
+            modification->is_lock ? "lock" : "deletes",
             SLICE(modification->path));
     }
     if (!table_is_sorted(table) && modification->is_update) {
@@ -377,12 +417,18 @@ static struct error *gather_modification(
         return error_new(ERROR_GENERIC, "Unexpected column \"%.*s\"", SLICE(reader.names[i]));
     }
     struct given_columns given = {.names = reader.names, .indexes = columns};
+    struct lock_groups groups;
+    uint64_t locks = 0;
+    if (modification->is_lock) {
+        lock_groups_find(table->schema, &groups);
+        TRY(lock_groups_read(&groups, modification->lock_names, modification->path, &locks));
+    }
     struct value values[ROWSET_VALUE_COUNT_MAX];
     uint32_t row_count = reader.row_count;
     for (uint32_t i = 0; i < row_count; i++) {
         struct row row;
         TRY(rowset_read_row(&reader, values, &row));
-        struct error *error = gather_row(gathering, table, modification, &row, &given);
+        struct error *error = gather_row(gathering, table, modification, &row, &given, locks);
         if (error) return error_set_u64(error, "row_number", i);
     }
     return NULL;
@@ -390,6 +436,7 @@ static struct error *gather_modification(
 
 static void free_gathering(struct gathering *gathering)
 {
+    arr_free(gathering->claims);
     struct gathered_tablet *tablet = NULL;
     struct gathered_tablet *next = NULL;
     HASH_ITER (hh, gathering->tablets, tablet, next) {
@@ -446,6 +493,7 @@ struct error *writes_prepare(
         write->data_weight = writes_data_weight(write->changes, write->change_count);
         write++;
     }
+    add_claims(&gathering, arena, &writes);
     *ret_writes = writes;
     return NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "cluster/core/objects.h"
 #include "cluster/core/request.h"
+#include "cluster/core/row_locks.h"
 
 #define TRANSACTION_ROW_COUNT_MAX (1 << 18)
 
@@ -25,10 +26,18 @@ struct tablet_write {
     uint64_t data_weight;
 };
 
+struct row_claim { // A lock that a transaction takes: of a row, or of one of its lock groups.
+    const struct table *table;
+    uint64_t hash;
+    enum row_lock_kind kind;
+};
+
 struct writes {
     struct tablet_write *tablets; // In the order in which they were first named.
     uint32_t tablet_count;
     uint64_t row_count;
+    struct row_claim *claims; // Of rows of sorted tables, of those written and of those locked.
+    uint32_t claim_count;
 };
 
 // Resolves tables, checks that tablets are mounted, and does the above. All in `arena`; strings are
@@ -51,7 +60,7 @@ void writes_map_names(
     uint16_t name_count,
     uint16_t *ret_columns);
 
-// The hash under which a row is locked.
+// The hash of a row; under it its main lock is held.
 uint64_t row_hash(const struct table *table, struct slice key);
 
 // Writes changes as a rowset under the schema's column names: what a replication log record holds.

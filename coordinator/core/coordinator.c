@@ -85,7 +85,6 @@ static void free_commit(struct commit *commit)
     request_free(commit->request);
     error_free(commit->error);
     free(commit->parts);
-    free(commit->hashes);
     free(commit);
 }
 
@@ -125,8 +124,9 @@ static void decide(
             session_decided(table->replicas[j]->session, tablet->index, part->end, is_committed);
         }
     }
-    for (uint32_t i = 0; i < commit->hash_count; i++) {
-        row_locks_unlock(&cell->locks, commit->hashes[i], commit->timestamp, is_committed);
+    for (uint32_t i = 0; i < commit->claim_count; i++) {
+        const struct row_claim *claim = &commit->claims[i];
+        row_locks_unlock(&cell->locks, claim->hash, claim->kind, commit->timestamp, is_committed);
     }
     apply_local(coordinator, commit, is_committed);
     bool is_alone = commit->part_count == 0;
@@ -317,30 +317,26 @@ static struct error *check_replicas(const struct tablet_write *write, bool *ret_
 static struct error *check_conflicts(
     const struct cell *cell, const struct writes *writes, uint64_t start)
 {
-    for (uint32_t i = 0; i < writes->tablet_count; i++) {
-        const struct tablet_write *write = &writes->tablets[i];
-        for (uint32_t j = 0; j < write->change_count; j++) {
-            if (write->changes[j].key.size == 0) break; // Ordered: nothing to conflict about.
-            uint64_t winner = 0;
-            switch (row_locks_check(&cell->locks, write->changes[j].hash, start, &winner)) {
-            case ROW_LOCK_OK: break;
-            case ROW_LOCK_CONFLICT: {
-                struct arena arena CLEANUP(arena_releasep) = {0};
-                struct slice path = table_path(&arena, write->tablet->table);
-                struct error *error = error_new(
-                    ERROR_TRANSACTION_LOCK_CONFLICT, "Row lock conflict due to concurrent write");
-                error_set_str(error, "table_path", arena_print(&arena, "%.*s", SLICE(path)));
-                return error_set_u64(error, "winner_transaction_commit_timestamp", winner);
-            }
-            case ROW_LOCK_FORGOTTEN: {
-                struct error *error = error_new(
-                    ERROR_TRANSACTION_LOCK_CONFLICT,
-                    "Row lock conflict cannot be ruled out: the transaction is older than the "
-                    "writes "
-                    "that are remembered. Begin it again");
-                return error_set_u64(error, "start_timestamp", start);
-            }
-            }
+    for (uint32_t i = 0; i < writes->claim_count; i++) {
+        const struct row_claim *claim = &writes->claims[i];
+        uint64_t winner = 0;
+        switch (row_locks_check(&cell->locks, claim->hash, claim->kind, start, &winner)) {
+        case ROW_LOCK_OK: break;
+        case ROW_LOCK_CONFLICT: {
+            struct arena arena CLEANUP(arena_releasep) = {0};
+            struct slice path = table_path(&arena, claim->table);
+            struct error *error = error_new(
+                ERROR_TRANSACTION_LOCK_CONFLICT, "Row lock conflict due to concurrent write");
+            error_set_str(error, "table_path", arena_print(&arena, "%.*s", SLICE(path)));
+            return error_set_u64(error, "winner_transaction_commit_timestamp", winner);
+        }
+        case ROW_LOCK_FORGOTTEN: {
+            struct error *error = error_new(
+                ERROR_TRANSACTION_LOCK_CONFLICT,
+                "Row lock conflict cannot be ruled out: the transaction is older than the writes "
+                "that are remembered. Begin it again");
+            return error_set_u64(error, "start_timestamp", start);
+        }
         }
     }
     return NULL;
@@ -410,14 +406,11 @@ static void save_local(struct cell *cell, const struct writes *local, uint64_t t
 
 static void lock_rows(struct cell *cell, const struct writes *writes, struct commit *commit)
 {
-    commit->hashes = must_alloc(calloc(writes->row_count + 1, sizeof *commit->hashes));
-    for (uint32_t i = 0; i < writes->tablet_count; i++) {
-        const struct tablet_write *write = &writes->tablets[i];
-        for (uint32_t j = 0; j < write->change_count; j++) {
-            if (write->changes[j].key.size == 0) break;
-            row_locks_lock(&cell->locks, write->changes[j].hash, commit->timestamp);
-            commit->hashes[commit->hash_count++] = write->changes[j].hash;
-        }
+    commit->claims = writes->claims;
+    commit->claim_count = writes->claim_count;
+    for (uint32_t i = 0; i < commit->claim_count; i++) {
+        const struct row_claim *claim = &commit->claims[i];
+        row_locks_lock(&cell->locks, claim->hash, claim->kind, commit->timestamp);
     }
 }
 
@@ -489,7 +482,9 @@ static void prepare(
     coordinator->next_deadline_us = MIN(coordinator->next_deadline_us, commit->deadline_us);
     coordinator->is_dirty = true;
     if (is_alone) {
-        commit->lsn = cell->lsn + 1;
+        // Locks alone leave nothing to be made durable.
+        bool is_stored = cell->batch.count > 0 || commit->local.tablet_count > 0;
+        commit->lsn = cell->lsn + is_stored;
         decide(coordinator, commit, true, NULL);
         return;
     }
@@ -511,7 +506,7 @@ void coordinator_commit(
         coordinator_wait(coordinator, request);
         return;
     }
-    if (!error && writes->tablet_count == 0) {
+    if (!error && writes->tablet_count == 0 && writes->claim_count == 0) {
         request->commit_timestamp = timestamps_close(&cell->timestamps);
         cell_reply(cell, cell->lsn, request);
         return;

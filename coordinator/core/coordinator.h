@@ -41,9 +41,9 @@ struct commit {
     uint64_t size; // In bytes.
     struct commit_part *parts;
     uint32_t part_count;
-    struct error *error; // Why it is being aborted, if not for its deadline. Owned.
-    uint64_t *hashes;    // Locked rows.
-    uint32_t hash_count;
+    struct error *error;      // Why it is being aborted, if not for its deadline. Owned.
+    struct row_claim *claims; // The locks it holds. In the request, as `local`.
+    uint32_t claim_count;
     struct writes
         local; // What it writes to ordinary tables, applied when committed. In the request.
     struct commit *next;

@@ -12,22 +12,23 @@ enum { ROW_COUNT = 24, WRITE_COUNT_MAX = 10 };
 static enum row_lock_result check(const struct row_locks *locks, uint64_t hash, uint64_t start)
 {
     uint64_t winner = 0;
-    return row_locks_check(locks, hash, start, &winner);
+    return row_locks_check(locks, hash, ROW_LOCK_EXCLUSIVE, start, &winner);
 }
 
 static void write_row(struct row_locks *locks, uint64_t hash, uint64_t timestamp)
 {
-    row_locks_lock(locks, hash, timestamp);
-    row_locks_unlock(locks, hash, timestamp, true);
+    row_locks_lock(locks, hash, ROW_LOCK_EXCLUSIVE, timestamp);
+    row_locks_unlock(locks, hash, ROW_LOCK_EXCLUSIVE, timestamp, true);
 }
 
 Test(row_locks, a_locked_row_conflicts_whenever_one_started)
 {
     struct row_locks locks;
     row_locks_init(&locks, WRITE_COUNT_MAX, 0);
-    row_locks_lock(&locks, 5, 100);
+    row_locks_lock(&locks, 5, ROW_LOCK_EXCLUSIVE, 100);
     uint64_t winner = 0;
-    cr_assert(eq(int, row_locks_check(&locks, 5, 200, &winner), ROW_LOCK_CONFLICT));
+    cr_assert(
+        eq(int, row_locks_check(&locks, 5, ROW_LOCK_EXCLUSIVE, 200, &winner), ROW_LOCK_CONFLICT));
     cr_assert(eq(u64, winner, 100));
     cr_assert(eq(int, check(&locks, 5, ROW_LOCKS_LATEST), ROW_LOCK_CONFLICT));
     cr_assert(eq(int, check(&locks, 6, 1), ROW_LOCK_OK));
@@ -40,7 +41,8 @@ Test(row_locks, a_committed_write_conflicts_with_older_transactions_only)
     row_locks_init(&locks, WRITE_COUNT_MAX, 0);
     write_row(&locks, 5, 100);
     uint64_t winner = 0;
-    cr_assert(eq(int, row_locks_check(&locks, 5, 99, &winner), ROW_LOCK_CONFLICT));
+    cr_assert(
+        eq(int, row_locks_check(&locks, 5, ROW_LOCK_EXCLUSIVE, 99, &winner), ROW_LOCK_CONFLICT));
     cr_assert(eq(u64, winner, 100));
     cr_assert(eq(int, check(&locks, 5, 100), ROW_LOCK_OK));
     cr_assert(eq(int, check(&locks, 5, ROW_LOCKS_LATEST), ROW_LOCK_OK));
@@ -52,12 +54,12 @@ Test(row_locks, an_aborted_write_leaves_what_was_known_before)
     struct row_locks locks;
     row_locks_init(&locks, WRITE_COUNT_MAX, 0);
     write_row(&locks, 5, 100);
-    row_locks_lock(&locks, 5, 200);
-    row_locks_unlock(&locks, 5, 200, false);
+    row_locks_lock(&locks, 5, ROW_LOCK_EXCLUSIVE, 200);
+    row_locks_unlock(&locks, 5, ROW_LOCK_EXCLUSIVE, 200, false);
     cr_assert(eq(int, check(&locks, 5, 150), ROW_LOCK_OK));
     cr_assert(eq(int, check(&locks, 5, 50), ROW_LOCK_CONFLICT));
-    row_locks_lock(&locks, 6, 300);
-    row_locks_unlock(&locks, 6, 300, false);
+    row_locks_lock(&locks, 6, ROW_LOCK_EXCLUSIVE, 300);
+    row_locks_unlock(&locks, 6, ROW_LOCK_EXCLUSIVE, 300, false);
     cr_assert(eq(sz, locks.used_count, 1));
     row_locks_release(&locks);
 }
@@ -66,11 +68,11 @@ Test(row_locks, a_transaction_may_lock_and_unlock_one_row_twice)
 {
     struct row_locks locks;
     row_locks_init(&locks, WRITE_COUNT_MAX, 0);
-    row_locks_lock(&locks, 5, 100);
-    row_locks_lock(&locks, 5, 100);
+    row_locks_lock(&locks, 5, ROW_LOCK_EXCLUSIVE, 100);
+    row_locks_lock(&locks, 5, ROW_LOCK_EXCLUSIVE, 100);
     cr_assert(eq(sz, locks.locked_count, 1));
-    row_locks_unlock(&locks, 5, 100, true);
-    row_locks_unlock(&locks, 5, 100, true);
+    row_locks_unlock(&locks, 5, ROW_LOCK_EXCLUSIVE, 100, true);
+    row_locks_unlock(&locks, 5, ROW_LOCK_EXCLUSIVE, 100, true);
     cr_assert(eq(sz, locks.locked_count, 0));
     cr_assert(eq(sz, locks.write_count, 1));
     row_locks_release(&locks);
@@ -102,11 +104,61 @@ Test(row_locks, hash_zero_is_a_hash_like_others)
 {
     struct row_locks locks;
     row_locks_init(&locks, 3, 0);
-    row_locks_lock(&locks, 0, 10);
+    row_locks_lock(&locks, 0, ROW_LOCK_EXCLUSIVE, 10);
     cr_assert(eq(int, check(&locks, 0, 20), ROW_LOCK_CONFLICT));
-    row_locks_unlock(&locks, 0, 10, true);
+    row_locks_unlock(&locks, 0, ROW_LOCK_EXCLUSIVE, 10, true);
     cr_assert(eq(int, check(&locks, 0, 5), ROW_LOCK_CONFLICT));
     cr_assert(eq(int, check(&locks, 0, 20), ROW_LOCK_OK));
+    row_locks_release(&locks);
+}
+
+static enum row_lock_result check_as(
+    const struct row_locks *locks, enum row_lock_kind kind, uint64_t start)
+{
+    uint64_t winner = 0;
+    return row_locks_check(locks, 5, kind, start, &winner);
+}
+
+Test(row_locks, shared_locks_live_together_and_lose_against_writes)
+{
+    const enum row_lock_kind kinds[] = {ROW_LOCK_SHARED_STRONG, ROW_LOCK_SHARED_WEAK};
+    struct row_locks locks;
+    row_locks_init(&locks, WRITE_COUNT_MAX, 0);
+    write_row(&locks, 5, 100);
+    row_locks_lock(&locks, 5, ROW_LOCK_SHARED_STRONG, 200);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(eq(int, check_as(&locks, kinds[i], 150), ROW_LOCK_OK));
+        cr_assert(eq(int, check_as(&locks, kinds[i], 99), ROW_LOCK_CONFLICT));
+    }
+    row_locks_unlock(&locks, 5, ROW_LOCK_SHARED_STRONG, 200, false);
+    row_locks_lock(&locks, 5, ROW_LOCK_EXCLUSIVE, 300);
+    for (int i = 0; i < 2; i++) {
+        cr_assert(eq(int, check_as(&locks, kinds[i], 250), ROW_LOCK_CONFLICT));
+    }
+    row_locks_release(&locks);
+}
+
+Test(row_locks, a_strong_lock_keeps_off_writers_and_a_weak_one_does_not)
+{
+    struct row_locks locks;
+    row_locks_init(&locks, WRITE_COUNT_MAX, 0);
+    row_locks_lock(&locks, 5, ROW_LOCK_SHARED_WEAK, 100);
+    cr_assert(eq(int, check(&locks, 5, 50), ROW_LOCK_OK));
+    row_locks_unlock(&locks, 5, ROW_LOCK_SHARED_WEAK, 100, true);
+    cr_assert(eq(int, check(&locks, 5, 50), ROW_LOCK_OK));
+
+    row_locks_lock(&locks, 5, ROW_LOCK_SHARED_STRONG, 200);
+    row_locks_lock(&locks, 5, ROW_LOCK_SHARED_STRONG, 201);
+    cr_assert(eq(int, check(&locks, 5, 300), ROW_LOCK_CONFLICT)); // While it is held.
+    row_locks_unlock(&locks, 5, ROW_LOCK_SHARED_STRONG, 201, true);
+    cr_assert(eq(int, check(&locks, 5, 300), ROW_LOCK_CONFLICT));
+    row_locks_unlock(&locks, 5, ROW_LOCK_SHARED_STRONG, 200, false);
+    cr_assert(eq(int, check(&locks, 5, 300), ROW_LOCK_OK));
+    cr_assert(eq(int, check(&locks, 5, 200), ROW_LOCK_CONFLICT)); // It started before 201.
+    cr_assert(eq(int, check_as(&locks, ROW_LOCK_SHARED_STRONG, 200), ROW_LOCK_OK));
+    for (uint64_t i = 0; i < WRITE_COUNT_MAX; i++) write_row(&locks, 6, 400 + i);
+    cr_assert(eq(int, check(&locks, 5, 200), ROW_LOCK_FORGOTTEN));
+    cr_assert(eq(sz, locks.used_count, 1)); // Nothing is left of row 5.
     row_locks_release(&locks);
 }
 
@@ -147,12 +199,12 @@ static void act(struct rng *rng, struct row_locks *locks, struct model *model, u
     if (model->locked_by[row] == 0) {
         uint64_t start = rng_chance(rng, 30) ? rng_below(rng, *timestamp + 1) : ROW_LOCKS_LATEST;
         if (check(locks, hash_of(row), start) != ROW_LOCK_OK) return;
-        row_locks_lock(locks, hash_of(row), ++*timestamp);
+        row_locks_lock(locks, hash_of(row), ROW_LOCK_EXCLUSIVE, ++*timestamp);
         model->locked_by[row] = *timestamp;
         return;
     }
     bool is_committed = rng_chance(rng, 60);
-    row_locks_unlock(locks, hash_of(row), model->locked_by[row], is_committed);
+    row_locks_unlock(locks, hash_of(row), ROW_LOCK_EXCLUSIVE, model->locked_by[row], is_committed);
     if (is_committed) {
         model->written_at[row] = model->locked_by[row];
         model->writes[model->write_count++] = model->locked_by[row];
@@ -190,12 +242,13 @@ Test(row_locks, grows_with_what_is_locked)
 {
     struct row_locks locks;
     row_locks_init(&locks, 4, 0);
-    for (uint64_t i = 1; i <= 5000; i++) row_locks_lock(&locks, i * 1024, i);
+    for (uint64_t i = 1; i <= 5000; i++) row_locks_lock(&locks, i * 1024, ROW_LOCK_EXCLUSIVE, i);
     cr_assert(eq(sz, locks.locked_count, 5000));
     for (uint64_t i = 1; i <= 5000; i++) {
         cr_assert(eq(int, check(&locks, i * 1024, ROW_LOCKS_LATEST), ROW_LOCK_CONFLICT));
     }
-    for (uint64_t i = 1; i <= 5000; i++) row_locks_unlock(&locks, i * 1024, i, false);
+    for (uint64_t i = 1; i <= 5000; i++)
+        row_locks_unlock(&locks, i * 1024, ROW_LOCK_EXCLUSIVE, i, false);
     cr_assert(eq(sz, locks.used_count, 0));
     row_locks_release(&locks);
 }
