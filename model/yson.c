@@ -206,7 +206,7 @@ static bool begins_word(int c)
 
 static bool continues_word(int c)
 {
-    return begins_word(c) || (c >= '0' && c <= '9') || c == '.' || c == '-';
+    return begins_word(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '%';
 }
 
 static struct error *parse_word(struct parser *parser, struct slice *ret_string)

@@ -22,11 +22,14 @@ import xml.etree.ElementTree
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 BUILD_ASAN = os.path.join(ROOT, "build-asan")
+BUILD_FUZZ = os.path.join(ROOT, "build-fuzz")
 SEED_COUNT = 1500
 SEED_COUNT_LONG = 20000
 SEED_COUNT_ASAN = 150
 SEED_COUNT_ASAN_LONG = 2000
 CRASH_COUNT_LONG = 200
+FUZZ_S = 5  # Of each target.
+FUZZ_LONG_S = 1200
 LIMIT_S = 900
 LIMIT_LONG_S = 4 * 3600
 TAIL_LINE_COUNT = 100
@@ -208,6 +211,9 @@ class Suite:
         environment = {"RETABLE_CRASH_COUNT": str(CRASH_COUNT_LONG)} if self.is_long else None
         self.meson("scenario", BUILD, ["scenario"], environment)
         self.sanitized()
+        seconds = FUZZ_LONG_S if self.is_long else FUZZ_S
+        fuzz = os.path.join(ROOT, "tests/fuzz/fuzz.py")
+        self.counted("fuzz", [sys.executable, "-B", fuzz, BUILD_FUZZ, str(seconds)])
 
     def close(self):
         self.end_current()
