@@ -28,6 +28,7 @@ SEED_COUNT_LONG = 20000
 SEED_COUNT_ASAN = 150
 SEED_COUNT_ASAN_LONG = 2000
 CRASH_COUNT_LONG = 200
+QUERY_COUNT_LONG = 1000000
 FUZZ_S = 5  # Of each target.
 FUZZ_LONG_S = 1200
 LIMIT_S = 900
@@ -203,7 +204,8 @@ class Suite:
         if not self.build("default", BUILD, [], []):
             return
         self.check_format()
-        self.meson("unit, tidy", BUILD, ["unit", "tidy"])
+        environment = {"RETABLE_QUERY_COUNT": str(QUERY_COUNT_LONG)} if self.is_long else None
+        self.meson("unit, tidy", BUILD, ["unit", "tidy"], environment)
         seed_count = SEED_COUNT_LONG if self.is_long else SEED_COUNT
         program = os.path.join(BUILD, "tests/sim/retable-sim")
         self.counted("simulator", [program, "--from", "1", "--count", str(seed_count)])

@@ -161,6 +161,69 @@ static enum tribool print_boolean(struct rng *rng, int depth, struct buffer *tex
     return result;
 }
 
+struct unsigned_number {
+    bool is_null;
+    uint64_t value;
+};
+
+static uint64_t apply_unsigned(int operation, uint64_t a, uint64_t b)
+{
+    switch (operation) {
+    case 0: return a + b;
+    case 1: return a - b;
+    case 2: return a * b;
+    case 3: return a / b;
+    case 4: return a % b;
+    case 5: return b < 64 ? a << b : 0;
+    case 6: return b < 64 ? a >> b : 0;
+    default: return a ^ b;
+    }
+}
+
+// Of uint64, half of them above 2^63. Divisors and shifts are literals, so that nothing fails.
+static struct unsigned_number print_unsigned(struct rng *rng, int depth, struct buffer *text)
+{
+    static const char *const operations[] = {"+", "-", "*", "/", "%", "<<", ">>", "^"};
+    if (depth == 0 || rng_chance(rng, 20)) {
+        if (rng_chance(rng, 10)) {
+            buffer_append_text(text, "w");
+            return (struct unsigned_number){.is_null = true};
+        }
+        uint64_t value = rng_chance(rng, 50) ? rng_next(rng) : rng_below(rng, 100);
+        buffer_print(text, "%" PRIu64 "u", value);
+        return (struct unsigned_number){.value = value};
+    }
+    struct unsigned_number result = {0};
+    buffer_append_byte(text, '(');
+    if (rng_chance(rng, 20)) {
+        buffer_append_text(text, "case when ");
+        struct unsigned_number a = print_unsigned(rng, depth - 1, text);
+        buffer_append_text(text, " < ");
+        struct unsigned_number b = print_unsigned(rng, depth - 1, text);
+        buffer_append_text(text, " then ");
+        struct unsigned_number c = print_unsigned(rng, depth - 1, text);
+        buffer_append_text(text, " else ");
+        struct unsigned_number d = print_unsigned(rng, depth - 1, text);
+        buffer_append_text(text, " end");
+        bool is_less = a.is_null ? !b.is_null : !b.is_null && a.value < b.value;
+        result = is_less ? c : d;
+    } else {
+        int operation = (int)rng_below(rng, 8);
+        struct unsigned_number a = print_unsigned(rng, depth - 1, text);
+        buffer_print(text, " %s ", operations[operation]);
+        struct unsigned_number b = {.value = rng_below(rng, 70) + 1};
+        if (operation >= 3 && operation <= 6) {
+            buffer_print(text, "%" PRIu64 "u", b.value);
+        } else {
+            b = print_unsigned(rng, depth - 1, text);
+        }
+        result.is_null = a.is_null || b.is_null;
+        if (!result.is_null) result.value = apply_unsigned(operation, a.value, b.value);
+    }
+    buffer_append_byte(text, ')');
+    return result;
+}
+
 static struct world new_world(void)
 {
     struct world world;
@@ -169,7 +232,7 @@ static struct world new_world(void)
         &world,
         "//t",
         "[{name=k;type=int64;sort_order=ascending};{name=x;type=int64};{name=y;type=int64};"
-        "{name=z;type=int64}]",
+        "{name=z;type=int64};{name=w;type=uint64}]",
         "{k=0;x=5;y=-3}");
     return world;
 }
@@ -202,5 +265,22 @@ Test(query_random_expression, of_booleans_have_the_value_they_should_have)
         buffer_append_byte(&text, 0);
         bool is_same = strcmp(world_get(&world, text.data), texts[boolean]) == 0;
         cr_assert(is_same, "seed %" PRIu64 ", should be %s: %s", seed, texts[boolean], text.data);
+    }
+}
+
+Test(query_random_expression, of_unsigned_numbers_have_the_value_they_should_have)
+{
+    CLEANUP(world_release) struct world world = new_world();
+    for (uint64_t seed = 0; seed < 4000; seed++) {
+        struct rng rng = {.state = seed};
+        CLEANUP(buffer_releasep) struct buffer text = {0};
+        buffer_append_text(&text, "uint64(");
+        struct unsigned_number number = print_unsigned(&rng, 5, &text);
+        buffer_append_text(&text, ") as v from [//t]");
+        buffer_append_byte(&text, 0);
+        const char *expected =
+            number.is_null ? "#" : arena_print(&world.arena, "%" PRIu64 "u", number.value);
+        bool is_same = strcmp(world_get(&world, text.data), expected) == 0;
+        cr_assert(is_same, "seed %" PRIu64 ", should be %s: %s", seed, expected, text.data);
     }
 }
