@@ -36,20 +36,61 @@ static struct error *check_count(const char *what, uint32_t count)
         QUERY_COLUMN_COUNT_MAX);
 }
 
-static void bind_tables(struct binder *binder, const struct schema *const *schemas)
+static enum column_type column_type_of(enum value_type type)
+{
+    switch (type) {
+    case VALUE_INT64: return COLUMN_INT64;
+    case VALUE_UINT64: return COLUMN_UINT64;
+    case VALUE_DOUBLE: return COLUMN_DOUBLE;
+    case VALUE_BOOLEAN: return COLUMN_BOOLEAN;
+    case VALUE_STRING: return COLUMN_STRING;
+    case VALUE_NULL: // Always null: of whatever type.
+    case VALUE_ANY: break;
+    }
+    return COLUMN_ANY;
+}
+
+// What a subquery puts out, as a table without a key.
+static struct schema *output_schema(struct arena *arena, const struct query_plan *plan)
+{
+    struct schema *schema = ARENA_NEW(arena, struct schema, 1);
+    schema->column_count = plan->select_count;
+    schema->columns = ARENA_NEW(arena, struct column, plan->select_count);
+    for (uint16_t i = 0; i < plan->select_count; i++) {
+        schema->columns[i].name = plan->names[i];
+        schema->columns[i].type = column_type_of(plan->types[i]);
+    }
+    return schema;
+}
+
+// `schemas` has one for each table of the query and its subqueries.
+static struct error *bind_tables(
+    struct binder *binder,
+    const struct schema *const *schemas,
+    const struct query_bind_options *options)
 {
     struct query_plan *plan = binder->plan;
     plan->table_count = binder->query->table_count;
+    plan->source_count = binder->query->source_count;
     plan->tables = ARENA_NEW(binder->arena, struct plan_table, plan->table_count);
     for (uint32_t i = 0; i < plan->table_count; i++) {
-        plan->tables[i] = (struct plan_table){
-            .path = binder->query->tables[i].path,
-            .schema = schemas[i],
-            .column_begin = plan->column_count,
-            .wanted = ARENA_NEW(binder->arena, bool, schemas[i]->column_count),
-        };
-        plan->column_count += schemas[i]->column_count;
+        const struct syntax_table *syntax = &binder->query->tables[i];
+        struct plan_table *table = &plan->tables[i];
+        table->path = syntax->path;
+        if (syntax->subquery) {
+            uint32_t count = syntax->subquery->source_count;
+            TRY(query_bind(
+                binder->arena, syntax->subquery, schemas, count, options, &table->subplan));
+            table->schema = output_schema(binder->arena, table->subplan);
+            schemas += count;
+        } else {
+            table->schema = *schemas++;
+        }
+        table->column_begin = plan->column_count;
+        table->wanted = ARENA_NEW(binder->arena, bool, table->schema->column_count);
+        plan->column_count += table->schema->column_count;
     }
+    return NULL;
 }
 
 static void see_tables(struct binder *binder, uint32_t begin, uint32_t end)
@@ -479,7 +520,7 @@ static struct error *bind_clauses(
 {
     const struct query *query = binder->query;
     struct query_plan *plan = binder->plan;
-    bind_tables(binder, schemas);
+    TRY(bind_tables(binder, schemas, options));
     binder->typer.tables = plan->tables;
     TRY(names_init(&binder->typer.names, binder->arena, query, plan->tables, plan->table_count));
     TRY(bind_joins(binder));
@@ -502,7 +543,7 @@ static struct error *bind_clauses(
 
 static bool is_full_scan(const struct query_plan *plan)
 {
-    return plan->range_count == 1 && plan->ranges[0].begin.size == 0 &&
+    return !plan->tables[0].subplan && plan->range_count == 1 && plan->ranges[0].begin.size == 0 &&
            plan->ranges[0].end.size == 0;
 }
 
@@ -535,7 +576,7 @@ struct error *query_bind(
     const struct query_bind_options *options,
     struct query_plan **ret_plan)
 {
-    assert(schema_count == query->table_count);
+    assert(schema_count == query->source_count);
     CLEANUP(binder_release)
     struct binder binder = {
         .arena = arena,

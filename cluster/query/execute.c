@@ -15,6 +15,7 @@
 #include "cluster/query/order.h"
 #include "cluster/query/plan.h"
 #include "cluster/query/query.h"
+#include "cluster/query/subquery.h"
 
 #include <assert.h>
 
@@ -30,10 +31,11 @@ struct query_execution {
     struct input input;
 
     enum state state;
-    struct row_scan *scan; // Of the first table; NULL before the first row.
-    struct join join;      // Used if there are several tables.
-    struct group group;    // Used if the query groups.
-    struct order order;    // Used if the query orders.
+    struct row_scan *scan;    // Of the first table; NULL before the first row.
+    struct subquery subquery; // Used if it is the first table.
+    struct join join;         // Used if there are several tables.
+    struct group group;       // Used if the query groups.
+    struct order order;       // Used if the query orders.
 
     uint64_t group_count_max;
     uint64_t skipped_count; // Of rows, by `offset`.
@@ -74,7 +76,7 @@ struct query_execution *query_execution_new(
     const struct query_limits *limits,
     struct query_sink *sink)
 {
-    assert(source_count == plan->table_count);
+    assert(source_count == plan->source_count);
     struct query_execution *execution = must_alloc(calloc(1, sizeof *execution));
     execution->plan = plan;
     execution->limits = (struct query_limits){
@@ -84,8 +86,15 @@ struct query_execution *query_execution_new(
         .fail_on_limit = limits->fail_on_limit,
     };
     execution->sink = sink;
-    execution->sources = must_alloc(calloc(source_count, sizeof *sources));
-    memcpy(execution->sources, sources, source_count * sizeof *sources);
+    // The first table's own source is not used if it is a subquery; joined tables follow its own.
+    const struct query_plan *subplan = plan->tables[0].subplan;
+    size_t skipped_count = subplan ? subplan->source_count : 1;
+    execution->sources = must_alloc(calloc(plan->table_count, sizeof *sources));
+    if (!subplan) execution->sources[0] = sources[0];
+    for (uint32_t i = 1; i < plan->table_count; i++) {
+        execution->sources[i] = sources[skipped_count + i - 1];
+    }
+    if (subplan) subquery_init(&execution->subquery, subplan, sources, &execution->limits);
     execution->input = (struct input){
         .row_count_max = execution->limits.input_row_count_max,
         .fail_on_limit = limits->fail_on_limit,
@@ -123,6 +132,7 @@ void query_execution_free(struct query_execution *execution)
 {
     if (!execution) return;
     row_scan_close(execution->scan);
+    subquery_release(&execution->subquery);
     if (execution->plan->table_count > 1) join_release(&execution->join);
     if (execution->plan->is_grouped) group_release(&execution->group);
     order_release(&execution->order);
@@ -299,12 +309,15 @@ static struct error *read_row(
     *ret_at_end = false;
     while (*budget > 0) {
         const struct value *row;
-        TRY(input_next(&execution->input, &plan->tables[0], execution->scan, &row));
-        if (!row) {
-            *ret_at_end = true;
-            return NULL;
+        if (plan->tables[0].subplan) {
+            TRY(subquery_next(&execution->subquery, budget, &row, ret_at_end));
+            if (!row) return NULL;
+        } else {
+            TRY(input_next(&execution->input, &plan->tables[0], execution->scan, &row));
+            *ret_at_end = row == NULL;
+            if (!row) return NULL;
         }
-        --*budget;
+        *budget -= *budget > 0;
         evaluator_reset(&execution->evaluator);
         bool is_wanted;
         TRY(test(execution, plan->pre_where, row, &is_wanted));
@@ -335,7 +348,8 @@ static struct error *join_rows(struct query_execution *execution, uint64_t *budg
 
 static struct error *read_rows(struct query_execution *execution, uint64_t *budget)
 {
-    if (!execution->scan) TRY(open_scan(execution));
+    bool is_table = !execution->plan->tables[0].subplan;
+    if (is_table && !execution->scan) TRY(open_scan(execution));
     while (*budget > 0 && execution->state == READING) {
         bool at_end = false;
         if (execution->plan->table_count > 1) {
@@ -415,6 +429,13 @@ struct query_statistics query_execution_statistics(const struct query_execution 
 {
     struct query_statistics statistics = execution->statistics;
     statistics.memory_size = memory_size(execution);
+    if (!execution->subquery.execution) return statistics;
+    struct query_statistics inner = query_execution_statistics(execution->subquery.execution);
+    statistics.rows_read += inner.rows_read;
+    statistics.data_weight_read += inner.data_weight_read;
+    statistics.memory_size += inner.memory_size + execution->subquery.arena.size;
+    statistics.is_input_incomplete |= inner.is_input_incomplete;
+    statistics.is_output_incomplete |= inner.is_output_incomplete;
     return statistics;
 }
 

@@ -36,7 +36,8 @@ static const struct token NO_TOKEN = {.kind = 0};
 %left STAR SLASH PERCENT.
 %right TILDE.
 
-query ::= select FROM table joins where group order tail.
+query ::= body.
+body ::= select FROM table joins where group order tail.
 
 select ::= what.
 select ::= SELECT what.
@@ -50,10 +51,16 @@ table(T) ::= QUOTED(P) table_alias(A) WITH(W) INDEX.
     parser_refuse(parser, W, "WITH INDEX");
     T = syntax_table_add(parser, P, A);
 }
-table(T) ::= LEFT_PARENTHESIS(P).
+table(T) ::= subquery(B) body RIGHT_PARENTHESIS table_alias(A).
 {
-    parser_refuse(parser, P, "A subquery in FROM");
-    T = syntax_table_add(parser, P, NO_TOKEN);
+    T = syntax_subquery_end(parser, B, A);
+}
+// What comes now belongs to the inner query.
+%type subquery { struct token }
+subquery(B) ::= LEFT_PARENTHESIS(P).
+{
+    syntax_subquery_begin(parser, P);
+    B = P;
 }
 
 %type table_alias { struct token }

@@ -67,6 +67,28 @@ static struct error *check_size(size_t size)
         QUERY_TEXT_SIZE_MAX);
 }
 
+// Lists the tables of a query and its subqueries, and counts them.
+static struct error *collect_paths(struct query *root, struct query *query)
+{
+    uint32_t before = root == query ? 0 : root->source_count;
+    for (uint32_t i = 0; i < query->table_count; i++) {
+        const struct syntax_table *table = &query->tables[i];
+        if (table->subquery) {
+            TRY(collect_paths(root, table->subquery));
+            continue;
+        }
+        if (root->source_count == QUERY_TABLE_COUNT_MAX) {
+            return error_set_u64(
+                error_new(ERROR_GENERIC, "Too many tables in query"),
+                "limit",
+                QUERY_TABLE_COUNT_MAX);
+        }
+        root->paths[root->source_count++] = table->path;
+    }
+    query->source_count = root->source_count - before;
+    return NULL;
+}
+
 struct error *query_parse(
     struct arena *arena,
     struct slice text,
@@ -79,6 +101,7 @@ struct error *query_parse(
     TRY(check_size(query->text.size));
     struct parser parser = {.arena = arena, .query = query};
     TRY(parse(&parser));
+    TRY(collect_paths(query, query));
     *ret_query = query;
     return NULL;
 }
@@ -90,6 +113,6 @@ struct slice query_text(const struct query *query)
 
 const struct slice *query_tables(const struct query *query, size_t *ret_count)
 {
-    *ret_count = query->table_count;
+    *ret_count = query->source_count;
     return query->paths;
 }

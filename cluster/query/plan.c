@@ -104,7 +104,12 @@ static struct node *explain_joins(const struct query_plan *plan, struct arena *a
 struct node *query_plan_explain(const struct query_plan *plan, struct arena *arena)
 {
     struct node *map = node_map(arena);
-    node_set_text(arena, map, "table", node_string(arena, plan->tables[0].path));
+    if (plan->tables[0].subplan) {
+        struct node *subquery = query_plan_explain(plan->tables[0].subplan, arena);
+        node_set_text(arena, map, "subquery", subquery);
+    } else {
+        node_set_text(arena, map, "table", node_string(arena, plan->tables[0].path));
+    }
     node_set_text(arena, map, "columns", explain_columns(&plan->tables[0], arena));
     if (plan->where_text.size > 0) {
         node_set_text(arena, map, "where_expression", node_string(arena, plan->where_text));

@@ -52,6 +52,7 @@ struct plan_join {
 
 struct plan_table {
     struct slice path;
+    struct query_plan *subplan;  // Instead of a path, of the first table; NULL if there is none.
     const struct schema *schema; // Borrowed from the caller.
     uint32_t column_begin;
     bool *wanted;          // For each column of the schema.
@@ -62,6 +63,7 @@ struct query_plan {
     struct plan_table *tables;
     uint32_t table_count;
     uint32_t column_count; // Of the source row.
+    uint32_t source_count; // Tables, with those of subqueries.
 
     struct row_range *ranges; // Of the first table.
     size_t range_count;

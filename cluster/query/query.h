@@ -20,7 +20,8 @@
 #include "model/value.h"
 
 #define QUERY_TEXT_SIZE_MAX    (UINT64_C(1) << 20)
-#define QUERY_TABLE_COUNT_MAX  8
+#define QUERY_TABLE_COUNT_MAX  8      // Subqueries' tables among them.
+#define QUERY_NESTING_MAX      4      // Of subqueries.
 #define QUERY_COLUMN_COUNT_MAX 1024   // Of the output; of group by and order by together with it.
 #define QUERY_DEPTH_MAX        200    // Of nested expressions, aliases expanded.
 #define QUERY_NODE_COUNT_MAX   200000 // Of all expressions, aliases expanded.
@@ -46,7 +47,8 @@ MUST_USE struct error *query_parse(
 // The query's text with its placeholders filled in. Borrowed from the query.
 struct slice query_text(const struct query *query);
 
-// The paths of the tables, as written in the query: first that of `from`, then those of `join`s.
+// The paths of the tables, as written in the query: first that of `from`, or if it has a subquery
+// those of that, then those of `join`s.
 // The same path may occur more than once. Borrowed from the query.
 const struct slice *query_tables(const struct query *query, size_t *ret_count);
 

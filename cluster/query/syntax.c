@@ -527,21 +527,55 @@ struct syntax_table *syntax_table_add(struct parser *parser, struct token path, 
     // Only a quoted path has quotes to be removed; another token here is a mistake already kept.
     if (path.kind == TOKEN_QUOTED) table->path = syntax_name(parser, path);
     if (alias.kind != 0) table->alias = syntax_name(parser, alias);
-    query->paths[query->table_count++] = table->path;
+    query->table_count++;
+    return table;
+}
+
+void syntax_subquery_begin(struct parser *parser, struct token begin)
+{
+    struct query *outer = parser->query;
+    if (outer->table_count > 0) {
+        parser_refuse(parser, begin, "A subquery in JOIN");
+        return;
+    }
+    if (outer->nesting == QUERY_NESTING_MAX) {
+        fail(
+            parser,
+            offset_of(parser, begin),
+            error_set_u64(
+                error_new(ERROR_GENERIC, "Subqueries are nested too deeply"),
+                "limit",
+                QUERY_NESTING_MAX));
+        return;
+    }
+    struct query *query = ARENA_NEW(parser->arena, struct query, 1);
+    query->text = outer->text;
+    query->outer = outer;
+    query->nesting = outer->nesting + 1;
+    parser->query = query;
+}
+
+struct syntax_table *syntax_subquery_end(
+    struct parser *parser, struct token begin, struct token alias)
+{
+    struct query *query = parser->query;
+    parser->query = query->outer;
+    struct syntax_table *table = syntax_table_add(parser, begin, alias);
+    table->subquery = query;
     return table;
 }
 
 void syntax_order_add(struct parser *parser, struct syntax *expression, bool is_descending)
 {
     struct query *query = parser->query;
-    if (query->order_count == parser->order_capacity) {
-        uint32_t capacity = MAX(4, parser->order_capacity * 2);
+    if (query->order_count == query->order_capacity) {
+        uint32_t capacity = MAX(4, query->order_capacity * 2);
         struct syntax_order *order = ARENA_NEW(parser->arena, struct syntax_order, capacity);
         if (query->order_count > 0) {
             memcpy(order, query->order, query->order_count * sizeof *order);
         }
         query->order = order;
-        parser->order_capacity = capacity;
+        query->order_capacity = capacity;
     }
     query->order[query->order_count++] = (struct syntax_order){expression, is_descending};
 }

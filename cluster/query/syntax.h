@@ -86,9 +86,10 @@ struct syntax_order {
 // A table of `from` or of a `join`.
 struct syntax_table {
     struct slice path;
-    struct slice alias; // Empty if there is none.
-    uint32_t offset;    // Of the path.
-    bool is_left;       // LEFT JOIN.
+    struct slice alias;     // Empty if there is none.
+    uint32_t offset;        // Of the path.
+    struct query *subquery; // Instead of a path; NULL if there is none. Only of `from`.
+    bool is_left;           // LEFT JOIN.
     // Of a join: the columns of `using`, as references, or the condition of `on`.
     struct syntax_list using_columns;
     struct syntax *condition; // With `using`: what follows AND. NULL if there is none.
@@ -96,7 +97,9 @@ struct syntax_table {
 
 struct query {
     struct slice text;
-    struct slice paths[QUERY_TABLE_COUNT_MAX];
+    struct query *outer;   // Of a subquery.
+    uint32_t nesting;      // 0 of a query that is no subquery.
+    uint32_t source_count; // Tables of this query and its subqueries.
     struct syntax_table tables[QUERY_TABLE_COUNT_MAX];
     uint32_t table_count;
     bool selects_all; // `*`.
@@ -111,7 +114,10 @@ struct query {
     bool has_limit;
     uint64_t offset;
     uint64_t limit;
-    struct syntax_list aliases; // Every ALIAS of the query.
+    struct syntax_list aliases; // Every ALIAS of the query, without those of subqueries.
+    uint32_t order_capacity;
+    // The paths of all tables, those of subqueries among them; only of the outermost query.
+    struct slice paths[QUERY_TABLE_COUNT_MAX];
 };
 
 // Whether a call is of a function; names of functions are not case-sensitive.
@@ -120,9 +126,8 @@ bool syntax_is_name(const struct syntax *call, const char *name);
 // What the parser knows while it is fed tokens.
 struct parser {
     struct arena *arena;
-    struct query *query;
+    struct query *query; // The innermost one that is being read.
     struct error *error; // The first one.
-    uint32_t order_capacity;
 };
 
 // Text of a token, borrowed from the query's copy.
@@ -215,6 +220,9 @@ struct syntax_list syntax_list_add(
 // Clauses.
 void syntax_set_totals(struct parser *parser, enum totals_mode mode, struct token with);
 struct syntax_table *syntax_table_add(struct parser *parser, struct token path, struct token alias);
+void syntax_subquery_begin(struct parser *parser, struct token begin);
+struct syntax_table *syntax_subquery_end(
+    struct parser *parser, struct token begin, struct token alias);
 void syntax_order_add(struct parser *parser, struct syntax *expression, bool is_descending);
 void syntax_set_offset(struct parser *parser, struct token clause, struct token number);
 void syntax_set_limit(struct parser *parser, struct token clause, struct token number);

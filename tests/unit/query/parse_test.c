@@ -180,9 +180,6 @@ Test(query_parse, refuses_by_name_what_is_not_offered)
         fail_to_parse(&arena, "a from [//t] with index [//i]"),
         "WITH INDEX is not supported (at offset 13)");
     assert_text(
-        fail_to_parse(&arena, "a from (select b from [//t])"),
-        "A subquery in FROM is not supported (at offset 7)");
-    assert_text(
         fail_to_parse(&arena, "a from [//t] left array join b as c"),
         "ARRAY JOIN is not supported (at offset 18)");
     assert_text(

@@ -320,6 +320,14 @@ static struct both make_rows(
         PRINT("select %s from %s where %s%s", list.theirs, from.theirs, where.theirs, order));
 }
 
+// Counts the rows of a query by what it puts out first.
+static struct both make_nested(struct generator *g, struct both query)
+{
+    static const char text[] =
+        "q.x0 as y, count(*) as c from (%s) as q where q.x0 is not null group by y";
+    return BOTH(PRINT(text, query.ours), PRINT("select %s", PRINT(text, query.theirs)));
+}
+
 static struct both make_aggregate(struct generator *g)
 {
     struct both x = make_integer(g, 1);
@@ -490,8 +498,13 @@ static void check_query(struct world *world, sqlite3 *database, uint64_t seed)
     from = BOTH(PRINT(from.ours, "[//t]"), PRINT(from.theirs, "t"));
     struct both where = make_condition(g, 3);
     bool is_ordered = false;
+    bool has_rows = chance(g, 60);
     struct both query =
-        chance(g, 60) ? make_rows(g, from, where, &is_ordered) : make_groups(g, from, where);
+        has_rows ? make_rows(g, from, where, &is_ordered) : make_groups(g, from, where);
+    if (has_rows && chance(g, 20)) {
+        query = make_nested(g, query);
+        is_ordered = false;
+    }
     const char *ours = NULL;
     CLEANUP(error_freep) struct error *error = world_select(world, query.ours, &ours);
     if (error) {

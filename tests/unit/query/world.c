@@ -210,6 +210,8 @@ struct error *world_bind(struct world *world, struct slice text, struct query_pl
     TRY(query_parse(&world->arena, text, world->placeholders, &query));
     size_t count;
     const struct slice *paths = query_tables(query, &count);
+    world->source_count = count;
+    for (size_t i = 0; i < count; i++) world->sources[i] = &find_table(world, paths[i])->source;
     const struct schema *schemas[QUERY_TABLE_COUNT_MAX];
     for (size_t i = 0; i < count; i++) schemas[i] = find_table(world, paths[i])->schema;
     return query_bind(&world->arena, query, schemas, count, &world->bind_options, ret_plan);
@@ -261,20 +263,9 @@ static struct error *write_text(struct query_sink *sink, const struct row *row)
 static struct error *execute(
     struct world *world, const struct query_plan *plan, struct text_sink *sink)
 {
-    struct row_source *sources[QUERY_TABLE_COUNT_MAX];
-    size_t count = 0;
-    CLEANUP(arena_releasep) struct arena arena = {0};
-    // The plan keeps its tables to itself; paths come back through the explanation.
-    const struct node *explained = query_plan_explain(plan, &arena);
-    sources[count++] = &find_table(world, node_find_text(explained, "table")->string)->source;
-    const struct node *joins = node_find_text(explained, "joins");
-    for (uint32_t i = 0; i < joins->count; i++) {
-        const struct node *path = node_find_text(joins->entries[i].value, "table");
-        sources[count++] = &find_table(world, path->string)->source;
-    }
     CLEANUP(query_execution_freep)
     struct query_execution *execution =
-        query_execution_new(plan, sources, count, &world->limits, &sink->sink);
+        query_execution_new(plan, world->sources, world->source_count, &world->limits, &sink->sink);
     bool is_done = false;
     world->step_count = 0;
     while (!is_done) {

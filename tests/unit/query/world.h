@@ -28,6 +28,8 @@ struct world {
     uint32_t table_count;
     struct query_bind_options bind_options;
     struct query_limits limits;
+    struct row_source *sources[QUERY_TABLE_COUNT_MAX]; // Of the last query that was bound.
+    size_t source_count;
     const struct node *placeholders;    // Of the next queries; NULL for none.
     uint64_t row_budget;                // Of a step.
     struct query_statistics statistics; // Of the last query.
