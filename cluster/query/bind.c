@@ -63,6 +63,19 @@ static struct schema *output_schema(struct arena *arena, const struct query_plan
     return schema;
 }
 
+// What an ARRAY JOIN adds, as a table without a key: of its items nothing is known.
+static struct schema *array_schema(struct arena *arena, const struct syntax_list *arrays)
+{
+    struct schema *schema = ARENA_NEW(arena, struct schema, 1);
+    schema->column_count = (uint16_t)arrays->count;
+    schema->columns = ARENA_NEW(arena, struct column, arrays->count);
+    for (uint32_t i = 0; i < arrays->count; i++) {
+        schema->columns[i].name = arrays->items[i]->name;
+        schema->columns[i].type = COLUMN_ANY;
+    }
+    return schema;
+}
+
 // `schemas` has one for each table of the query and its subqueries.
 static struct error *bind_tables(
     struct binder *binder,
@@ -83,6 +96,9 @@ static struct error *bind_tables(
                 binder->arena, syntax->subquery, schemas, count, options, &table->subplan));
             table->schema = output_schema(binder->arena, table->subplan);
             schemas += count;
+        } else if (syntax->arrays.count > 0) {
+            TRY(check_count("ARRAY JOIN", syntax->arrays.count));
+            table->schema = array_schema(binder->arena, &syntax->arrays);
         } else {
             table->schema = *schemas++;
         }
@@ -225,6 +241,33 @@ static void order_equations(struct query_plan *plan, uint32_t table)
     }
 }
 
+// The lists are over the tables before; a condition is over their items.
+static struct error *bind_arrays(struct binder *binder, uint32_t table)
+{
+    const struct syntax_table *syntax = &binder->query->tables[table];
+    struct plan_join *join = &binder->plan->tables[table].join;
+    join->array_count = syntax->arrays.count;
+    join->arrays = ARENA_NEW(binder->arena, const struct expression *, join->array_count);
+    see_tables(binder, 0, table);
+    for (uint32_t i = 0; i < join->array_count; i++) {
+        const struct syntax *item = syntax->arrays.items[i]->items[0];
+        TRY(typer_bind(&binder->typer, item, &join->arrays[i]));
+        uint8_t type = join->arrays[i]->type;
+        if (type == VALUE_ANY || type == VALUE_NULL) continue;
+        return at(
+            item->begin,
+            error_new(
+                ERROR_GENERIC,
+                "ARRAY JOIN takes lists of type any, and \"%.*s\" is %s",
+                SLICE(syntax_text(binder->query, item)),
+                expression_type_name(join->arrays[i])));
+    }
+    if (!syntax->condition) return NULL;
+    see_tables(binder, table, table + 1);
+    return typer_bind_predicate(
+        &binder->typer, syntax->condition, "The condition of ARRAY JOIN", &join->predicate);
+}
+
 static struct error *bind_joins(struct binder *binder)
 {
     forbid_aggregates(binder, "it is inside of JOIN");
@@ -232,6 +275,10 @@ static struct error *bind_joins(struct binder *binder)
         const struct syntax_table *table = &binder->query->tables[i];
         struct plan_join *join = &binder->plan->tables[i].join;
         join->is_left = table->is_left;
+        if (table->arrays.count > 0) {
+            TRY(bind_arrays(binder, i));
+            continue;
+        }
         join->equations = ARENA_NEW(binder->arena, struct plan_equation, EXPRESSION_TUPLE_SIZE_MAX);
         TRY(bind_using(binder, i));
         const struct syntax *condition = table->condition;
@@ -471,6 +518,7 @@ static void find_wanted_columns(struct query_plan *plan)
             want(plan, join->equations[k].right);
         }
         want(plan, join->predicate);
+        for (uint32_t k = 0; k < join->array_count; k++) want(plan, join->arrays[k]);
     }
     want(plan, plan->pre_where);
     want(plan, plan->where);
@@ -558,7 +606,9 @@ static struct error *check_options(
             SLICE(plan->tables[0].path));
     }
     for (uint32_t i = 1; i < plan->table_count; i++) {
-        if (!options->forbids_unindexed_join || plan->tables[i].join.key_prefix_count > 0) continue;
+        const struct plan_join *join = &plan->tables[i].join;
+        if (!options->forbids_unindexed_join || join->key_prefix_count > 0) continue;
+        if (join->array_count > 0) continue;
         return error_new(
             ERROR_GENERIC,
             "Foreign table key is not used in the join clause: equate the first key column of "

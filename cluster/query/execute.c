@@ -88,11 +88,12 @@ struct query_execution *query_execution_new(
     execution->sink = sink;
     // The first table's own source is not used if it is a subquery; joined tables follow its own.
     const struct query_plan *subplan = plan->tables[0].subplan;
-    size_t skipped_count = subplan ? subplan->source_count : 1;
+    size_t source_index = subplan ? subplan->source_count : 1;
     execution->sources = must_alloc(calloc(plan->table_count, sizeof *sources));
     if (!subplan) execution->sources[0] = sources[0];
     for (uint32_t i = 1; i < plan->table_count; i++) {
-        execution->sources[i] = sources[skipped_count + i - 1];
+        bool has_source = plan->tables[i].join.array_count == 0;
+        execution->sources[i] = has_source ? sources[source_index++] : NULL;
     }
     if (subplan) subquery_init(&execution->subquery, subplan, sources, &execution->limits);
     execution->input = (struct input){

@@ -80,8 +80,24 @@ joins ::= joins join_kind(K) table(T) ON expression(C).
     T->is_left = K;
     T->condition = C;
 }
-joins ::= joins ARRAY(A) JOIN.       { parser_refuse(parser, A, "ARRAY JOIN"); }
-joins ::= joins LEFT ARRAY(A) JOIN.  { parser_refuse(parser, A, "ARRAY JOIN"); }
+joins ::= joins ARRAY(A) JOIN arrays(L) join_condition(C).
+{
+    syntax_arrays_add(parser, A, false, L, C);
+}
+joins ::= joins LEFT ARRAY(A) JOIN arrays(L) join_condition(C).
+{
+    syntax_arrays_add(parser, A, true, L, C);
+}
+// Their names are columns, not aliases, and must be there: so AND cannot be taken for a part.
+%type arrays { struct syntax_list }
+arrays(L) ::= expression(X) AS name(N).
+{
+    L = syntax_list_add(parser, (struct syntax_list){0}, syntax_array(parser, X, N));
+}
+arrays(L) ::= arrays(K) COMMA expression(X) AS name(N).
+{
+    L = syntax_list_add(parser, K, syntax_array(parser, X, N));
+}
 %type join_kind { bool }
 join_kind(K) ::= JOIN.       { K = false; }
 join_kind(K) ::= LEFT JOIN.  { K = true; }

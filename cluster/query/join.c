@@ -2,6 +2,7 @@
 
 #include "base/containers.h"
 #include "model/key.h"
+#include "model/yson.h"
 
 #include <assert.h>
 
@@ -133,10 +134,13 @@ static struct row_range lookup_range(struct join *join, uint32_t key_prefix_coun
     return range;
 }
 
+static struct error *on_loaded(struct join *join);
+
 // Opens a scan over what can match the batch.
 static struct error *open_table(struct join *join)
 {
     const struct plan_table *table = table_at_hand(join);
+    if (table->join.array_count > 0) return on_loaded(join); // There is nothing to be read.
     struct key_table *rows = &join->tables[join->table];
     arena_reset(&join->ranges);
     struct row_range everything = {0};
@@ -199,10 +203,94 @@ static struct error *load_row(struct join *join, const struct value *values)
 // A row that stands for the lack of a match in LEFT JOIN.
 static const struct join_row no_match;
 
+// Reads a list in YSON; NULL for null.
+static struct error *read_list(
+    struct arena *arena, const struct value *value, const struct node **ret_list)
+{
+    *ret_list = NULL;
+    if (value->type == VALUE_NULL) return NULL;
+    struct node *node;
+    TRY(yson_parse(arena, value_slice(value), &node));
+    if (node->type == NODE_ENTITY) return NULL;
+    if (node->type != NODE_LIST) {
+        return error_new(
+            ERROR_GENERIC,
+            "ARRAY JOIN takes lists, not a value of type %s",
+            node_type_name(node->type));
+    }
+    *ret_list = node;
+    return NULL;
+}
+
+// One item of a list as a value of type any; null beyond its end.
+static struct value list_item(struct arena *arena, const struct node *list, uint32_t i)
+{
+    if (!list || i >= list->count || list->entries[i].value->type == NODE_ENTITY) {
+        return value_null(0);
+    }
+    CLEANUP(buffer_releasep) struct buffer yson = {0};
+    yson_print(list->entries[i].value, YSON_BINARY, &yson);
+    struct value value = value_string(0, arena_copy(arena, buffer_slice(&yson)));
+    value.type = VALUE_ANY;
+    return value;
+}
+
+// Makes a match of each item, of several lists side by side as long as one of them goes on.
+static struct error *expand_arrays(
+    struct join *join,
+    const struct value *row,
+    struct arena *scratch,
+    const struct join_row **ret_first)
+{
+    const struct plan_table *table = table_at_hand(join);
+    const struct plan_join *plan = &table->join;
+    struct arena *arena = &join->batch.arena;
+    const struct node **lists = ARENA_NEW(scratch, const struct node *, plan->array_count);
+    uint32_t count = 0;
+    evaluator_reset(join->evaluator);
+    for (uint32_t i = 0; i < plan->array_count; i++) {
+        const struct value *value = evaluate(join->evaluator, plan->arrays[i], row);
+        TRY(evaluator_check(join->evaluator));
+        TRY(read_list(scratch, value, &lists[i]));
+        if (lists[i]) count = MAX(count, lists[i]->count);
+    }
+    struct join_row *last = NULL;
+    *ret_first = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        struct join_row *match =
+            arena_alloc(arena, sizeof *match + plan->array_count * sizeof *match->values);
+        for (uint32_t k = 0; k < plan->array_count; k++) {
+            match->values[k] = list_item(arena, lists[k], i);
+            join->row[table->column_begin + k] = match->values[k];
+        }
+        TRY(check_memory(join));
+        if (plan->predicate) {
+            evaluator_reset(join->evaluator);
+            const struct value *is_wanted = evaluate(join->evaluator, plan->predicate, join->row);
+            bool is_true = is_wanted->type == VALUE_BOOLEAN && is_wanted->boolean;
+            TRY(evaluator_check(join->evaluator));
+            if (!is_true) continue;
+        }
+        if (last) {
+            last->next = match;
+        } else {
+            *ret_first = match;
+        }
+        last = match;
+    }
+    return NULL;
+}
+
 // The first match of a row of the batch; `no_match` for a left join without one, NULL for another.
 static struct error *find_match(
     struct join *join, const struct value *row, const struct join_row **ret_match)
 {
+    if (table_at_hand(join)->join.array_count > 0) {
+        CLEANUP(arena_releasep) struct arena scratch = {0};
+        TRY(expand_arrays(join, row, &scratch, ret_match));
+        if (!*ret_match && table_at_hand(join)->join.is_left) *ret_match = &no_match;
+        return NULL;
+    }
     struct key_table *rows = &join->tables[join->table];
     TRY(evaluate_keys(join, row, true));
     uint64_t hash;

@@ -77,6 +77,7 @@ static struct error *collect_paths(struct query *root, struct query *query)
             TRY(collect_paths(root, table->subquery));
             continue;
         }
+        if (table->arrays.count > 0) continue;
         if (root->source_count == QUERY_TABLE_COUNT_MAX) {
             return error_set_u64(
                 error_new(ERROR_GENERIC, "Too many tables in query"),

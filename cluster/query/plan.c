@@ -89,8 +89,12 @@ static struct node *explain_joins(const struct query_plan *plan, struct arena *a
     for (uint32_t i = 1; i < plan->table_count; i++) {
         const struct plan_table *table = &plan->tables[i];
         struct node *join = node_map(arena);
-        const char *lookup_type = table->join.key_prefix_count > 0 ? "prefix ranges" : "full scan";
-        node_set_text(arena, join, "table", node_string(arena, table->path));
+        const char *lookup_type = table->join.array_count > 0        ? "array"
+                                  : table->join.key_prefix_count > 0 ? "prefix ranges"
+                                                                     : "full scan";
+        if (table->path.size > 0) {
+            node_set_text(arena, join, "table", node_string(arena, table->path));
+        }
         node_set_text(arena, join, "is_left", node_boolean(arena, table->join.is_left));
         node_set_text(arena, join, "lookup_type", node_text(arena, lookup_type));
         node_set_text(

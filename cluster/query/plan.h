@@ -48,6 +48,10 @@ struct plan_join {
     // rows are looked up. If 0, the whole table is read once.
     uint32_t key_prefix_count;
     const struct expression *predicate; // Over the joined table alone; NULL if there is none.
+    // Of an ARRAY JOIN, which has neither path nor equations: lists in YSON, of whose items the
+    // rows are made, over the tables before. One for each column of the schema.
+    const struct expression **arrays;
+    uint32_t array_count;
 };
 
 struct plan_table {

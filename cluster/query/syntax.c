@@ -478,13 +478,19 @@ struct syntax *syntax_is_null(
     return syntax;
 }
 
-struct syntax *syntax_alias(struct parser *parser, struct syntax *item, struct token name)
+struct syntax *syntax_array(struct parser *parser, struct syntax *item, struct token name)
 {
     struct syntax *syntax = new_syntax(parser, SYNTAX_ALIAS, item->begin, item->end);
     syntax->name = syntax_name(parser, name);
     add_item(parser, syntax, item);
     // An alias is no operation: it costs no depth.
     syntax->depth = item->depth;
+    return syntax;
+}
+
+struct syntax *syntax_alias(struct parser *parser, struct syntax *item, struct token name)
+{
+    struct syntax *syntax = syntax_array(parser, item, name);
     parser->query->aliases = syntax_list_add(parser, parser->query->aliases, syntax);
     return syntax;
 }
@@ -529,6 +535,19 @@ struct syntax_table *syntax_table_add(struct parser *parser, struct token path, 
     if (alias.kind != 0) table->alias = syntax_name(parser, alias);
     query->table_count++;
     return table;
+}
+
+void syntax_arrays_add(
+    struct parser *parser,
+    struct token array,
+    bool is_left,
+    struct syntax_list arrays,
+    struct syntax *condition)
+{
+    struct syntax_table *table = syntax_table_add(parser, array, (struct token){.kind = 0});
+    table->is_left = is_left;
+    table->arrays = arrays;
+    table->condition = condition;
 }
 
 void syntax_subquery_begin(struct parser *parser, struct token begin)

@@ -92,7 +92,8 @@ struct syntax_table {
     bool is_left;           // LEFT JOIN.
     // Of a join: the columns of `using`, as references, or the condition of `on`.
     struct syntax_list using_columns;
-    struct syntax *condition; // With `using`: what follows AND. NULL if there is none.
+    struct syntax *condition;  // With `using`: what follows AND. NULL if there is none.
+    struct syntax_list arrays; // Of an ARRAY JOIN, which has no path: ALIAS nodes.
 };
 
 struct query {
@@ -220,6 +221,13 @@ struct syntax_list syntax_list_add(
 // Clauses.
 void syntax_set_totals(struct parser *parser, enum totals_mode mode, struct token with);
 struct syntax_table *syntax_table_add(struct parser *parser, struct token path, struct token alias);
+struct syntax *syntax_array(struct parser *parser, struct syntax *item, struct token name);
+void syntax_arrays_add(
+    struct parser *parser,
+    struct token array,
+    bool is_left,
+    struct syntax_list arrays,
+    struct syntax *condition);
 void syntax_subquery_begin(struct parser *parser, struct token begin);
 struct syntax_table *syntax_subquery_end(
     struct parser *parser, struct token begin, struct token alias);

@@ -51,7 +51,9 @@ def check_queries(node, table):
     assert tags == [{"n": 3}, {"n": 2}], tags
     assert "forbidden" in node.refused("select-rows", "* from [%s]" % table, "--forbid-full-scan")
     assert "no value" in node.refused("select-rows", "* from [%s] where day = {x}" % table)
-    assert "ARRAY JOIN is not supported" in node.refused("select-rows", "* from [%s] array join tags as t" % table)
+    assert "REGEXP is not supported" in node.refused("select-rows", "* from [%s] where id regexp 'x'" % table)
+    items = node.select("int64(x) as x from [%s] array join make_list(7, 8) as x where day = 0 and id = 'i1'" % table)
+    assert items == [{"x": 7}, {"x": 8}], items
     assert len(node.select("* from [%s]" % table, "--output-row-limit", "3", "--allow-incomplete-result")) == 3
 
 

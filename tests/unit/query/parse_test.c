@@ -180,8 +180,8 @@ Test(query_parse, refuses_by_name_what_is_not_offered)
         fail_to_parse(&arena, "a from [//t] with index [//i]"),
         "WITH INDEX is not supported (at offset 13)");
     assert_text(
-        fail_to_parse(&arena, "a from [//t] left array join b as c"),
-        "ARRAY JOIN is not supported (at offset 18)");
+        fail_to_parse(&arena, "a from [//t] join (b from [//u]) as u on a = u.b"),
+        "A subquery in JOIN is not supported (at offset 18)");
     assert_text(
         fail_to_parse(&arena, "a from [//t] where a rlike 'b'"),
         "RLIKE is not supported (at offset 21)");
