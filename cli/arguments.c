@@ -57,6 +57,12 @@ static struct error *parse_value(
     switch (option->kind) {
     case OPTION_TRUE: *ret_node = node_boolean(parser->arena, true); return NULL;
     case OPTION_FALSE: *ret_node = node_boolean(parser->arena, false); return NULL;
+    case OPTION_TIMESTAMP:
+        if (isalpha((unsigned char)text[0])) {
+            *ret_node = node_text(parser->arena, text);
+            return NULL;
+        }
+        return parse_int(parser, text, ret_node);
     case OPTION_INT:
     case OPTION_INTS: return parse_int(parser, text, ret_node);
     case OPTION_YSON:

@@ -26,6 +26,9 @@
 #define RECURSIVE(text) {.name = "recursive", .letter = 'r', .kind = OPTION_TRUE, .help = (text)}
 #define FORCE(text) {.name = "force", .letter = 'f', .kind = OPTION_TRUE, .help = (text)}
 #define TIMESTAMP(text) {.name = "timestamp", .kind = OPTION_INT, .value = "T", .help = (text)}
+#define READ_TIMESTAMP \
+    {.name = "timestamp", .kind = OPTION_TIMESTAMP, .value = "T", .help = "as of this timestamp, or `last_consistent`: a snapshot over all tablets, on any replica"}, \
+    {.name = "min-timestamp", .kind = OPTION_INT, .value = "T", .help = "wait until the cluster has what was written up to T (read your writes)"}
 #define TABLET_RANGE \
     {.name = "first-tablet-index", .kind = OPTION_INT, .value = "N", .help = "from this tablet on"}, \
     {.name = "last-tablet-index", .kind = OPTION_INT, .value = "N", .help = "up to this tablet, inclusive"}
@@ -271,7 +274,7 @@ const struct command COMMANDS[] = {
         .options = {
             TABLE,
             FORMAT("of keys and rows (default: '<format=text>yson')"),
-            TIMESTAMP("as of this timestamp"),
+            READ_TIMESTAMP,
             {.name = "column-name", .kind = OPTION_STRINGS, .parameter = "column_names", .value = "NAME", .help = "only this column; may be repeated"},
             {.name = "keep-missing-rows", .kind = OPTION_TRUE, .help = "print # or null for a key without a row"},
             {.name = "versioned", .kind = OPTION_TRUE, .help = "print all versions"},
@@ -286,7 +289,7 @@ const struct command COMMANDS[] = {
         .options = {
             {.name = "query", .kind = OPTION_STRING, .help = "like '* from [//home/t] where k > 10'", .place = PLACE_REQUIRED},
             FORMAT_OUT,
-            TIMESTAMP("as of this timestamp"),
+            READ_TIMESTAMP,
             {.name = "input-row-limit", .kind = OPTION_INT, .value = "N", .help = "read at most so many rows"},
             {.name = "output-row-limit", .kind = OPTION_INT, .value = "N", .help = "print at most so many rows"},
             {.name = "allow-full-scan", .kind = OPTION_TRUE, .help = "even without a condition on keys (default)"},
@@ -530,6 +533,7 @@ bool option_has_value(const struct option *option)
     case OPTION_HELP: return false;
     case OPTION_STRING:
     case OPTION_INT:
+    case OPTION_TIMESTAMP:
     case OPTION_YSON:
     case OPTION_STRINGS:
     case OPTION_INTS:

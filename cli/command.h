@@ -6,19 +6,20 @@
 #include <stddef.h>
 
 enum option_kind {
-    OPTION_TRUE,    // No value; the parameter is %true.
-    OPTION_FALSE,   // Likewise %false.
-    OPTION_STRING,  // A value.
-    OPTION_INT,     // A decimal number.
-    OPTION_YSON,    // A value in YSON.
-    OPTION_STRINGS, // A value; repeated, they make a list.
-    OPTION_INTS,    // One or more numbers, which make a list.
-    OPTION_YSONS,   // Likewise values in YSON.
-    OPTION_FORMAT,  // The format of input, output or both: parameters of their own.
-    OPTION_INPUT,   // The value is the command's input.
-    OPTION_WATCH,   // No value, no parameter: print again and again until interrupted.
-    OPTION_SYNC,    // No value, no parameter: wait until the tablets are where they were sent.
-    OPTION_PROXY,   // Where to connect.
+    OPTION_TRUE,      // No value; the parameter is %true.
+    OPTION_FALSE,     // Likewise %false.
+    OPTION_STRING,    // A value.
+    OPTION_INT,       // A decimal number.
+    OPTION_TIMESTAMP, // A number, or a word such as last_consistent.
+    OPTION_YSON,      // A value in YSON.
+    OPTION_STRINGS,   // A value; repeated, they make a list.
+    OPTION_INTS,      // One or more numbers, which make a list.
+    OPTION_YSONS,     // Likewise values in YSON.
+    OPTION_FORMAT,    // The format of input, output or both: parameters of their own.
+    OPTION_INPUT,     // The value is the command's input.
+    OPTION_WATCH,     // No value, no parameter: print again and again until interrupted.
+    OPTION_SYNC,      // No value, no parameter: wait until the tablets are where they were sent.
+    OPTION_PROXY,     // Where to connect.
     OPTION_HELP,
 };
 
@@ -51,7 +52,7 @@ enum output_kind {
     OUTPUT_TABLE,      // Lines with the command's columns; structured if there is a format.
 };
 
-enum { COMMAND_OPTION_COUNT_MAX = 20 };
+enum { COMMAND_OPTION_COUNT_MAX = 24 };
 
 struct command {
     const char *name;    // With dashes, as it is typed; of one word or two.

@@ -195,6 +195,7 @@ struct error *retable_client_lookup(
     message.columns = (char **)lookup->columns;
     message.n_columns = lookup->column_count;
     message.timestamp = lookup->timestamp;
+    message.min_timestamp = lookup->min_timestamp;
     message.keep_missing_rows = lookup->keep_missing_rows;
     message.transaction_id = wire_guid(lookup->transaction_id, transaction_bytes);
     message.timeout_ms = lookup->timeout_ms;
@@ -423,6 +424,7 @@ struct error *retable_client_select(
     Retable__V1__SelectRequest request = RETABLE__V1__SELECT_REQUEST__INIT;
     request.query = as_field(select->query);
     request.timestamp = select->timestamp;
+    request.min_timestamp = select->min_timestamp;
     request.input_row_limit = select->input_row_limit;
     request.output_row_limit = select->output_row_limit;
     request.allow_incomplete_result = select->allow_incomplete_result;

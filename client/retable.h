@@ -78,7 +78,8 @@ struct retable_lookup {
     struct slice keys;          // A rowset of key columns.
     const char *const *columns; // None stands for all.
     size_t column_count;
-    uint64_t timestamp; // 0 stands for the newest state.
+    uint64_t timestamp;     // 0 stands for the newest state.
+    uint64_t min_timestamp; // Waits for a state that includes it; 0 stands for any.
     bool keep_missing_rows;
     struct guid transaction_id;
     uint64_t timeout_ms;
@@ -156,7 +157,8 @@ struct retable_execute {
 
 struct retable_select {
     const char *query;
-    uint64_t timestamp; // 0 stands for the newest state.
+    uint64_t timestamp;     // 0 stands for the newest state.
+    uint64_t min_timestamp; // As in retable_lookup.
     uint64_t input_row_limit;
     uint64_t output_row_limit;
     bool allow_incomplete_result;

@@ -70,6 +70,7 @@ static struct error *take_lookup(
         request->columns[i] = slice_from_text(lookup->columns[i]);
     request->keep_missing_rows = lookup->keep_missing_rows;
     if (lookup->timestamp != 0) request->timestamp = lookup->timestamp;
+    request->min_timestamp = lookup->min_timestamp;
     TRY(wire_get_guid(
         lookup->upstream_replica_id, "upstream_replica_id", &request->upstream_replica_id));
     return wire_get_guid(lookup->transaction_id, "transaction_id", &request->transaction_id);
@@ -162,6 +163,7 @@ struct error *client_read_select(struct request *request, struct slice message, 
     request->deadline_us = deadline_of(select->timeout_ms, now_us);
     request->query = slice_from_text(select->query);
     if (select->timestamp != 0) request->timestamp = select->timestamp;
+    request->min_timestamp = select->min_timestamp;
     request->input_row_limit = select->input_row_limit;
     request->output_row_limit = select->output_row_limit;
     request->allow_incomplete_result = select->allow_incomplete_result;

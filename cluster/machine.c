@@ -331,6 +331,7 @@ static struct error *check_timestamp(const struct request *request)
     if (timestamp >= TIMESTAMP_MIN && timestamp <= TIMESTAMP_MAX) return NULL;
     if (timestamp == TIMESTAMP_SYNC_LAST_COMMITTED) return NULL;
     if (timestamp == TIMESTAMP_ASYNC_LAST_COMMITTED) return NULL;
+    if (timestamp == TIMESTAMP_LAST_CONSISTENT) return NULL;
     return error_new(ERROR_GENERIC, "Invalid read timestamp %llx", (unsigned long long)timestamp);
 }
 
@@ -376,6 +377,48 @@ static struct error *check_wait(
         "Read waited too long for rows that are prepared and not decided, or for its timestamp");
     error_set_u64(error, "timestamp", request->timestamp);
     return error_set_u64(error, "closed_timestamp", receiver_closed_timestamp(table));
+}
+
+// The newest timestamp at which all of these tables are complete here; 0 if that is not known yet.
+static uint64_t consistent_timestamp(
+    struct machine *machine, struct table *const *tables, size_t count)
+{
+    uint64_t closed = UINT64_MAX;
+    for (size_t i = 0; i < count; i++) closed = MIN(closed, receiver_closed_timestamp(tables[i]));
+    return closed < UINT64_MAX ? closed : timestamps_close(&machine->cell.timestamps);
+}
+
+// Gives a read that asks for a consistent state its timestamp, one for all tables. With
+// `*ret_must_wait` the state is not here yet.
+static struct error *choose_timestamp(
+    struct machine *machine,
+    struct request *request,
+    struct table *const *tables,
+    size_t count,
+    bool *ret_must_wait)
+{
+    *ret_must_wait = false;
+    bool is_chosen = request->timestamp <= TIMESTAMP_MAX;
+    if (is_chosen && request->min_timestamp > request->timestamp) {
+        return error_new(
+            ERROR_GENERIC, "A read at \"timestamp\" cannot have a greater \"min_timestamp\"");
+    }
+    bool is_asked = request->timestamp == TIMESTAMP_LAST_CONSISTENT || request->min_timestamp > 0;
+    if (is_chosen || !is_asked) return NULL;
+    if (request->min_timestamp > TIMESTAMP_MAX)
+        return error_new(ERROR_GENERIC, "Invalid read timestamp in \"min_timestamp\"");
+    uint64_t closed = consistent_timestamp(machine, tables, count);
+    if (closed >= MAX(request->min_timestamp, TIMESTAMP_MIN)) {
+        request->timestamp = closed;
+        return NULL;
+    }
+    limit_wait(machine, request, READ_WAIT_US);
+    *ret_must_wait = machine->cell.now_us < request->wait_until_us;
+    if (*ret_must_wait) return NULL;
+    struct error *error =
+        error_new(ERROR_TIMEOUT, "This cluster does not have the asked timestamp yet");
+    error_set_u64(error, "min_timestamp", request->min_timestamp);
+    return error_set_u64(error, "closed_timestamp", closed);
 }
 
 static void run_read(struct machine *machine, struct request *request)
@@ -429,8 +472,9 @@ static bool is_own_cluster(const struct machine *machine, struct slice cluster)
 static void give_timestamp(
     struct machine *machine, struct request *request, const struct table *table, bool is_wide)
 {
+    request->min_timestamp = 0; // A synchronous replica has everything.
     if (request->timestamp > TIMESTAMP_MAX) {
-        if (!is_wide) return;
+        if (!is_wide && request->timestamp != TIMESTAMP_LAST_CONSISTENT) return;
         request->timestamp = timestamps_close(&machine->cell.timestamps);
     }
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
@@ -486,11 +530,17 @@ static struct error *start_lookup(struct machine *machine, struct request *reque
             TRY(lookup_plan(request, table));
         }
     }
+    bool must_wait = false;
+    TRY(choose_timestamp(machine, request, &table, 1, &must_wait));
+    *ret_taken = must_wait;
+    if (must_wait) {
+        receiver_wait(&machine->receiver, request);
+        return NULL;
+    }
     TRY(lookup_plan(request, table));
     if (request->lookup->key_count > 0) {
         TRY(check_readable(machine, request, table, request->lookup->tablet_index));
     }
-    bool must_wait = false;
     TRY(check_wait(machine, request, table, request->lookup, &must_wait));
     *ret_taken = true;
     if (must_wait) {
@@ -618,6 +668,11 @@ static struct error *start_select(struct machine *machine, struct request *reque
         TRY(select_replicated(machine, request, tables, ret_taken));
         if (*ret_taken) return NULL;
         TRY(resolve_tables(machine, request, tables));
+    }
+    TRY(choose_timestamp(machine, request, tables, plan->path_count, ret_taken));
+    if (*ret_taken) {
+        receiver_wait(&machine->receiver, request);
+        return NULL;
     }
     for (size_t i = 0; i < plan->path_count; i++) {
         TRY(check_readable(machine, request, tables[i], UINT32_MAX));

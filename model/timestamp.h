@@ -11,7 +11,9 @@
 #define TIMESTAMP_MAX                  UINT64_C(0x3fffffffffffff00)
 #define TIMESTAMP_SYNC_LAST_COMMITTED  UINT64_C(0x3fffffffffffff01)
 #define TIMESTAMP_ASYNC_LAST_COMMITTED UINT64_C(0x3fffffffffffff04)
-#define TIMESTAMP_COUNTER_BITS         30
+// Our own: the newest at which all that is read here is complete, also on asynchronous replicas.
+#define TIMESTAMP_LAST_CONSISTENT UINT64_C(0x3fffffffffffff05)
+#define TIMESTAMP_COUNTER_BITS    30
 
 static inline uint64_t timestamp_seconds(uint64_t timestamp)
 {

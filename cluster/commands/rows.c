@@ -118,6 +118,13 @@ void command_delete_rows(struct machine *machine, struct request *request)
 static struct error *read_timestamp(struct request *request)
 {
     request->timestamp = TIMESTAMP_SYNC_LAST_COMMITTED;
+    request->min_timestamp = 0;
+    TRY(node_get_uint64(request->parameters, "min_timestamp", &request->min_timestamp));
+    const struct node *given = node_find_text(request->parameters, "timestamp");
+    if (given && given->type == NODE_STRING && slice_equal_text(given->string, "last_consistent")) {
+        request->timestamp = TIMESTAMP_LAST_CONSISTENT;
+        return NULL;
+    }
     return node_get_uint64(request->parameters, "timestamp", &request->timestamp);
 }
 

@@ -75,6 +75,7 @@ struct request {
         *table_paths; // SELECT sent on by a coordinator: where the query's tables are here.
     uint32_t table_path_count;    // 0 if the query says so itself.
     uint64_t timestamp;           // LOOKUP, SELECT: TIMESTAMP_SYNC_LAST_COMMITTED for the newest.
+    uint64_t min_timestamp;       // LOOKUP, SELECT: what is read must include this; 0 for any.
     uint64_t input_row_limit;     // SELECT; 0 for the default.
     uint64_t output_row_limit;    // SELECT; 0 for the default.
     bool allow_incomplete_result; // SELECT: what lies beyond a limit is left out.

@@ -957,3 +957,55 @@ Test(replication, of_ordered_tables_keeps_the_order)
         "cannot be trimmed");
     world_release(&world);
 }
+
+// What asynchronous replicas show at `last_consistent` is one state over all tablets.
+Test(replication, reads_an_asynchronous_replica_at_its_last_consistent_state)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "async");
+    world_run(&world, SECOND);
+    const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
+    world_do(&world, META, "wait_replicas", "{path=\"//tmp/t\"}", NULL);
+    const char *query = "{query=\"value from [//tmp/r]\";timestamp=last_consistent}";
+    world_run(&world, SECOND);
+    assert_text(world_do(&world, REPLICA, "select_rows", query, NULL), "{\"value\"=\"a\";};\n");
+    assert_text(
+        world_do(
+            &world,
+            REPLICA,
+            "lookup_rows",
+            "{path=\"//tmp/r\";timestamp=last_consistent;column_names=[value]}",
+            "{key=1}"),
+        "{\"value\"=\"a\";};\n");
+
+    // Read your writes: it waits for the timestamp, or says that it is not there.
+    world.is_link_held = true;
+    world_do(&world, META, "insert_rows", rows, "{key=1;value=b}");
+    const char *after = world_do(&world, META, "generate_timestamp", "{}", NULL);
+    const char *at = world_text(
+        &world, "{query=\"value from [//tmp/r]\";min_timestamp=%.*s}", (int)strlen(after), after);
+    assert_text(world_do(&world, REPLICA, "select_rows", query, NULL), "{\"value\"=\"a\";};\n");
+    struct request *request = world_begin(&world, REPLICA, "select_rows", at, NULL);
+    world_run(&world, SECOND);
+    cr_assert(not(world_is_answered(&world, request)));
+    world.is_link_held = false;
+    world_do(&world, META, "insert_rows", rows, "{key=2;value=c}");
+    world_run(&world, SECOND);
+    assert_text(world_finish(&world, request), "{\"value\"=\"b\";};\n{\"value\"=\"c\";};\n");
+    world_unlink(&world);
+    const char *later = world_do(&world, META, "generate_timestamp", "{}", NULL);
+    at = world_text(&world, "{query=\"* from [//tmp/r]\";min_timestamp=%s}", later);
+    cr_assert(world_try(&world, REPLICA, "select_rows", at, NULL) == NULL);
+    cr_assert(error_says(world.error, 3, "does not have the asked timestamp yet"));
+    assert_refused(
+        &world,
+        REPLICA,
+        "select_rows",
+        world_text(&world, "{query=\"* from [//tmp/r]\";timestamp=5u;min_timestamp=%s}", later),
+        NULL,
+        1,
+        "cannot have a greater");
+    world_release(&world);
+}
