@@ -42,12 +42,14 @@ static struct error *plan_columns(
 }
 
 static struct error *plan_key(
-    const struct schema *schema,
+    struct arena *arena,
+    const struct table *table,
     const uint16_t *columns,
     const struct slice *names,
     const struct row *row,
     struct buffer *key)
 {
+    const struct schema *schema = table->schema;
     struct value values[SCHEMA_KEY_COLUMN_COUNT_MAX];
     for (uint16_t i = 0; i < schema->key_column_count; i++) values[i] = value_null(i);
     for (uint32_t i = 0; i < row->value_count; i++) {
@@ -59,6 +61,12 @@ static struct error *plan_key(
         if (column >= schema->key_column_count) {
             return error_new(ERROR_GENERIC, "Non-key column %.*s in a key", SLICE(name));
         }
+        if (schema->columns[column].expression.size > 0) {
+            return error_new(
+                ERROR_GENERIC,
+                "Column \"%.*s\" is computed automatically and should not be provided by user",
+                SLICE(name));
+        }
         struct value value = row->values[i];
         value.column = column;
         enum value_type wanted = column_value_type(schema->columns[column].type);
@@ -69,6 +77,7 @@ static struct error *plan_key(
         TRY(schema_check_value(&schema->columns[column], &value));
         values[column] = value;
     }
+    TRY(computed_evaluate(table->computed, arena, values));
     buffer_clear(key);
     key_encode(values, schema->key_column_count, key);
     return NULL;
@@ -99,7 +108,7 @@ struct error *lookup_plan(struct request *request, struct table *table)
     for (uint32_t i = 0; i < plan->key_count; i++) {
         struct row row;
         TRY(rowset_read_row(&reader, values, &row));
-        TRY(plan_key(plan->schema, columns, reader.names, &row, &key));
+        TRY(plan_key(arena, table, columns, reader.names, &row, &key));
         plan->keys[i] = arena_copy(arena, buffer_slice(&key));
         plan->hashes[i] = row_hash(table, plan->keys[i]);
         uint32_t index = table_tablet_of_key(table, plan->keys[i])->index;

@@ -40,7 +40,7 @@ struct column {
     enum column_type type;
     bool is_key; // sort_order=ascending.
     bool is_required;
-    struct slice expression; // Of a computed key column; empty otherwise. Kept, refused at writing.
+    struct slice expression; // Of a computed key column; empty otherwise.
     struct slice aggregate;  // "sum", "min", "max", "first", "last"; empty otherwise.
     struct slice lock;       // Empty for the main lock group.
     struct slice group;

@@ -100,6 +100,9 @@ MUST_USE struct error *create_table_check(
 // What a replicated table cannot be: atomicity, commit_ordering, in_memory_mode.
 MUST_USE struct error *replicated_attributes_check(const struct node *attributes);
 
+// Whether the expressions of computed columns can be evaluated.
+MUST_USE struct error *schema_check_computed(const struct schema *schema);
+
 // A cluster has one bundle, "default": 500 for another.
 MUST_USE struct error *bundle_check(const struct node *attributes);
 

@@ -31,6 +31,14 @@ static struct error *keep_user_attributes(
     return object_set_attributes(object, attributes);
 }
 
+struct error *schema_check_computed(const struct schema *schema)
+{
+    struct computed *computed = NULL;
+    TRY(computed_new(schema, &computed));
+    computed_free(computed);
+    return NULL;
+}
+
 struct error *bundle_check(const struct node *attributes)
 {
     struct slice name = SLICE_OF("default");
@@ -254,6 +262,7 @@ static struct error *read_table(
     if (!schema_node) return error_new(ERROR_GENERIC, "Attribute \"schema\" is missing");
     TRY(schema_parse(arena, schema_node, &given->schema));
     schema_assign_ids(given->schema, NULL);
+    TRY(schema_check_computed(given->schema));
     TRY(read_tablets(arena, given->schema, attributes, &given->tablet_count, &given->pivots));
     TRY(table_settings_read(attributes, &given->settings));
     if (is_replicated) TRY(check_tracker_options(attributes));

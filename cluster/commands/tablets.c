@@ -405,6 +405,7 @@ static struct error *do_alter(struct machine *machine, struct request *request)
         TRY(schema_parse(arena, schema_node, &schema));
         TRY(table_check_unmounted(table, "change table schema"));
         TRY(schema_check_alter(table->schema, schema, false));
+        TRY(schema_check_computed(schema));
     }
     if (upstream_node) {
         struct guid upstream = GUID_NULL;

@@ -119,6 +119,7 @@ static struct error *decode_table(
     table->mode_revision = get_varint(reader);
     *ret_collocation_id = get_guid(reader);
     TRY(schema_decode(&table->arena, get_bytes(reader), &table->schema));
+    TRY(computed_new(table->schema, &table->computed));
     uint64_t tablet_count = get_varint(reader);
     if (tablet_count > TABLET_COUNT_MAX) return error_new(ERROR_GENERIC, "Too many stored tablets");
     table->tablets = must_alloc(calloc(tablet_count, sizeof *table->tablets));
@@ -679,6 +680,10 @@ void table_set_schema(struct table *table, const struct schema *schema)
     arena_release(&table->arena);
     table->arena = arena;
     table->schema = copy;
+    computed_free(TAKE(table->computed));
+    struct error *error = computed_new(copy, &table->computed);
+    assert(!error); // It was checked.
+    error_free(error);
 }
 
 struct table *object_add_table(

@@ -7,6 +7,7 @@
 
 #include "base/containers.h"
 #include "base/store.h"
+#include "cluster/query/computed.h"
 #include "model/guid.h"
 #include "model/node.h"
 #include "model/position.h"
@@ -82,6 +83,7 @@ struct table {
     struct object *object; // Borrowed.
     struct arena arena;    // Holds the schema.
     struct schema *schema;
+    struct computed *computed; // What makes its computed columns; NULL if it has none. Owned.
     bool is_dynamic;
     bool is_replicated;
     struct guid upstream_replica_id;
@@ -193,7 +195,7 @@ void table_replace_tablets(
     uint32_t end,
     uint32_t count);
 
-// Replaces the schema; ids of columns stay.
+// Replaces the schema; ids of columns stay. Its expressions must be right (computed_new).
 void table_set_schema(struct table *table, const struct schema *schema);
 
 // Gives an object a replica description and adds it to its table.

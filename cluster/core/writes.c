@@ -107,6 +107,8 @@ static struct error *arrange_row(
                 "Column \"$timestamp\" is computed automatically and should not be provided by "
                 "user");
         }
+        // A replica makes its computed columns itself.
+        if (modification->is_from_log && schema->columns[column].expression.size > 0) continue;
         if (values[column].column != SCHEMA_NO_COLUMN) {
             return error_new(
                 ERROR_GENERIC,
@@ -125,6 +127,12 @@ static struct error *arrange_row(
         values[column] = value;
     }
     bool is_whole = !modification->is_delete && !modification->is_update && !modification->is_lock;
+    if (table->computed) {
+        for (uint16_t i = 0; i < schema->key_column_count; i++) {
+            if (values[i].column == SCHEMA_NO_COLUMN) values[i] = value_null(i);
+        }
+        TRY(computed_evaluate(table->computed, arena, values));
+    }
     uint32_t count = 0;
     for (uint16_t i = 0; i < schema->column_count; i++) {
         struct value value = values[i];
@@ -136,6 +144,8 @@ static struct error *arrange_row(
             }
             if (column_is_timestamp(&schema->columns[i])) continue;
             value = value_null(i);
+            TRY(schema_check_value(&schema->columns[i], &value));
+        } else if (i < schema->key_column_count && value.type == VALUE_NULL) {
             TRY(schema_check_value(&schema->columns[i], &value));
         }
         values[count++] = value;
