@@ -16,6 +16,7 @@ bool find_aggregate(const struct syntax *call, enum aggregate_kind *ret_kind)
         {"argmin", AGGREGATE_ARGMIN},
         {"argmax", AGGREGATE_ARGMAX},
         {"cardinality", AGGREGATE_CARDINALITY},
+        {"array_agg", AGGREGATE_ARRAY},
     };
     for (size_t i = 0; i < sizeof aggregates / sizeof aggregates[0]; i++) {
         if (!syntax_is_name(call, aggregates[i].name)) continue;
@@ -36,7 +37,8 @@ static unsigned aggregate_types(enum aggregate_kind kind)
     case AGGREGATE_COUNT:
     case AGGREGATE_FIRST:
     case AGGREGATE_ARGMIN:
-    case AGGREGATE_ARGMAX: return TYPES_SCALAR | TYPES_ANY;
+    case AGGREGATE_ARGMAX:
+    case AGGREGATE_ARRAY: return TYPES_SCALAR | TYPES_ANY;
     }
     return 0;
 }
@@ -46,6 +48,7 @@ static enum value_type aggregate_result(enum aggregate_kind kind, const struct e
     switch (kind) {
     case AGGREGATE_COUNT: return VALUE_INT64;
     case AGGREGATE_CARDINALITY: return VALUE_UINT64;
+    case AGGREGATE_ARRAY: return VALUE_ANY;
     case AGGREGATE_AVG: return VALUE_DOUBLE;
     case AGGREGATE_SUM:
     case AGGREGATE_MIN:
@@ -61,6 +64,7 @@ static bool is_same(const struct plan_aggregate *a, const struct plan_aggregate 
 {
     if (a->kind != b->kind || !a->argument != !b->argument) return false;
     if (a->argument && !expression_equal(a->argument, b->argument)) return false;
+    if (a->takes_null != b->takes_null) return false;
     return !a->by || expression_equal(a->by, b->by);
 }
 
@@ -139,7 +143,8 @@ struct error *bind_aggregate(
                 typer->refusal));
     }
     bool has_order = kind == AGGREGATE_ARGMIN || kind == AGGREGATE_ARGMAX;
-    TRY(bind_check_argument_count(syntax, has_order ? 2 : 1, has_order ? 2 : 1));
+    uint32_t count = has_order || kind == AGGREGATE_ARRAY ? 2 : 1;
+    TRY(bind_check_argument_count(syntax, count, count));
     struct plan_aggregate aggregate = {.kind = kind};
     if (syntax->items[0]->kind == SYNTAX_STAR) {
         if (kind != AGGREGATE_COUNT) {
@@ -152,6 +157,14 @@ struct error *bind_aggregate(
     } else {
         TRY(bind_argument(typer, syntax, 0, aggregate_types(kind), &aggregate.argument));
         if (has_order) TRY(bind_argument(typer, syntax, 1, TYPES_SCALAR, &aggregate.by));
+        if (kind == AGGREGATE_ARRAY) {
+            const struct expression *ignores_null;
+            TRY(bind_argument(typer, syntax, 1, TYPES_BOOLEAN, &ignores_null));
+            if (!typed_is_literal(ignores_null)) {
+                return bind_fail_argument(syntax, 1, ignores_null, "true or false");
+            }
+            aggregate.takes_null = typed_is_false(ignores_null);
+        }
         aggregate.type = aggregate_result(kind, aggregate.argument);
     }
     uint32_t index = 0;

@@ -37,7 +37,6 @@ static const char *const NOT_SUPPORTED[] = {
     "_yt_has_permissions",
     "_yt_stored_replica_set",
     "bigb_hash",
-    "array_agg",
     "cast",
     "even",
     "format_guid",

@@ -373,12 +373,12 @@ static struct error *emit_group(struct query_execution *execution)
     const struct query_plan *plan = execution->plan;
     uint32_t i = (uint32_t)execution->group_index++;
     evaluator_reset(&execution->evaluator);
-    if (plan->totals == TOTALS_BEFORE_HAVING) group_add_to_totals(&execution->group, i);
+    if (plan->totals == TOTALS_BEFORE_HAVING) TRY(group_add_to_totals(&execution->group, i));
     group_row(&execution->group, i, execution->group_row);
     bool is_wanted;
     TRY(test(execution, plan->having, execution->group_row, &is_wanted));
     if (!is_wanted) return NULL;
-    if (plan->totals == TOTALS_AFTER_HAVING) group_add_to_totals(&execution->group, i);
+    if (plan->totals == TOTALS_AFTER_HAVING) TRY(group_add_to_totals(&execution->group, i));
     return is_full(execution) ? NULL : emit_row(execution, execution->group_row);
 }
 

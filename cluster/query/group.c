@@ -1,6 +1,7 @@
 #include "cluster/query/group.h"
 
 #include "cluster/query/cardinality.h"
+#include "model/yson.h"
 
 #include <assert.h>
 
@@ -15,6 +16,13 @@ struct extreme {
     struct kept_value argument;
 };
 
+// A list in YSON, complete with its brackets; the memory at least doubles when it grows.
+struct list {
+    char *data;
+    size_t size;
+    size_t capacity;
+};
+
 struct aggregate_state {
     struct kept_value
         kept; // Of SUM, MIN, MAX, AVG and FIRST, of type 0 as long as there were only nulls.
@@ -22,6 +30,7 @@ struct aggregate_state {
         uint64_t count;                  // Of COUNT and AVG.
         struct extreme *extreme;         // Of ARGMIN and ARGMAX; NULL if there is none yet.
         struct cardinality *cardinality; // Of CARDINALITY; likewise.
+        struct list *list;               // Of ARRAY; likewise.
     };
 };
 
@@ -99,6 +108,55 @@ static void keep_extreme(
     keep(arena, &state->extreme->argument, argument);
 }
 
+static const struct slice EMPTY_LIST = {"[]", 2};
+
+// Adds items, each with its semicolon, to a list that may not be there yet.
+static struct error *add_items(struct arena *arena, struct list **list, struct slice items)
+{
+    if (!*list) *list = ARENA_NEW(arena, struct list, 1);
+    size_t old_size = MAX((*list)->size, EMPTY_LIST.size);
+    size_t size = old_size + items.size;
+    if (size > YSON_STRING_SIZE_MAX) {
+        return error_set_u64(
+            error_new(ERROR_STRING_LENGTH_LIMIT_EXCEEDED, "Result of \"array_agg\" is too long"),
+            "limit",
+            YSON_STRING_SIZE_MAX);
+    }
+    if (size > (*list)->capacity) {
+        size_t capacity = MAX(2 * (*list)->capacity, size);
+        char *data = arena_alloc(arena, capacity);
+        memcpy(data, (*list)->data ? (*list)->data : EMPTY_LIST.data, old_size);
+        (*list)->data = data;
+        (*list)->capacity = capacity;
+    }
+    memcpy((*list)->data + old_size - 1, items.data, items.size);
+    (*list)->data[size - 1] = ']';
+    (*list)->size = size;
+    return NULL;
+}
+
+static struct error *add_to_list(struct arena *arena, struct list **list, const struct value *value)
+{
+    CLEANUP(buffer_releasep) struct buffer item = {0};
+    struct node node = {.type = NODE_ENTITY};
+    switch ((enum value_type)value->type) {
+    case VALUE_NULL: break;
+    case VALUE_INT64: node = (struct node){.type = NODE_INT64, .int64 = value->int64}; break;
+    case VALUE_UINT64: node = (struct node){.type = NODE_UINT64, .uint64 = value->uint64}; break;
+    case VALUE_DOUBLE: node = (struct node){.type = NODE_DOUBLE, .real = value->real}; break;
+    case VALUE_BOOLEAN:
+        node = (struct node){.type = NODE_BOOLEAN, .boolean = value->boolean};
+        break;
+    case VALUE_STRING:
+        node = (struct node){.type = NODE_STRING, .string = value_slice(value)};
+        break;
+    case VALUE_ANY: buffer_append_slice(&item, value_slice(value)); break;
+    }
+    if (value->type != VALUE_ANY) yson_print(&node, YSON_BINARY, &item);
+    buffer_append_byte(&item, ';');
+    return add_items(arena, list, buffer_slice(&item));
+}
+
 // Adds a value that is not null.
 static void update(
     struct arena *arena,
@@ -129,11 +187,12 @@ static void update(
         cardinality_add(state->cardinality, arena, key_table_hash(value));
         break;
     case AGGREGATE_ARGMIN:
-    case AGGREGATE_ARGMAX: assert(false && "they have two arguments"); break;
+    case AGGREGATE_ARGMAX:
+    case AGGREGATE_ARRAY: assert(false && "they are not updated here"); break;
     }
 }
 
-static void update_all(
+static struct error *update_all(
     struct group *group,
     struct evaluator *evaluator,
     struct aggregate_state *states,
@@ -152,10 +211,14 @@ static void update_all(
             const struct value *by = evaluate(evaluator, aggregate->by, row);
             if (by->type == VALUE_NULL) continue;
             keep_extreme(arena, aggregate->kind, &states[i], value, by);
+        } else if (aggregate->kind == AGGREGATE_ARRAY) {
+            if (value->type == VALUE_NULL && !aggregate->takes_null) continue;
+            TRY(add_to_list(arena, &states[i].list, value));
         } else if (value->type != VALUE_NULL) {
             update(arena, aggregate->kind, &states[i], value);
         }
     }
+    return NULL;
 }
 
 static struct error *check_keys(const struct group *group)
@@ -190,7 +253,7 @@ struct error *group_add(
         if (!*ret_has_group) return NULL;
         entry = key_table_add(&group->table, group->keys, hash);
     }
-    update_all(group, evaluator, key_entry_data(&group->table, entry), row);
+    TRY(update_all(group, evaluator, key_entry_data(&group->table, entry), row));
     return evaluator_check(evaluator);
 }
 
@@ -208,6 +271,13 @@ static struct value result(enum aggregate_kind kind, const struct aggregate_stat
     case AGGREGATE_FIRST: return kept;
     case AGGREGATE_ARGMIN:
     case AGGREGATE_ARGMAX: return state->extreme ? state->extreme->argument.value : value_null(0);
+    case AGGREGATE_ARRAY: {
+        struct slice list = EMPTY_LIST;
+        if (state->list) list = slice_from(state->list->data, state->list->size);
+        struct value value = value_string(0, list);
+        value.type = VALUE_ANY;
+        return value;
+    }
     case AGGREGATE_CARDINALITY:
         return value_uint64(0, state->cardinality ? cardinality_count(state->cardinality) : 0);
     }
@@ -231,7 +301,7 @@ void group_row(const struct group *group, uint32_t i, struct value *ret_row)
 }
 
 // Adds what one state has to another.
-static void merge(
+static struct error *merge(
     struct arena *arena,
     enum aggregate_kind kind,
     struct aggregate_state *state,
@@ -257,23 +327,30 @@ static void merge(
         }
         break;
     }
+    case AGGREGATE_ARRAY: {
+        if (!other->list) break;
+        struct slice items = slice_from(other->list->data + 1, other->list->size - 2);
+        return add_items(arena, &state->list, items);
+    }
     case AGGREGATE_CARDINALITY:
         if (!other->cardinality) break;
         if (!state->cardinality) state->cardinality = ARENA_NEW(arena, struct cardinality, 1);
         cardinality_merge(state->cardinality, arena, other->cardinality);
         break;
     }
+    return NULL;
 }
 
-void group_add_to_totals(struct group *group, uint32_t i)
+struct error *group_add_to_totals(struct group *group, uint32_t i)
 {
     const struct query_plan *plan = group->plan;
     struct key_entry *entry = group->table.entries[i];
     const struct aggregate_state *states = key_entry_data(&group->table, entry);
     for (uint32_t k = 0; k < plan->aggregate_count; k++) {
-        merge(&group->table.arena, plan->aggregates[k].kind, &group->totals[k], &states[k]);
+        TRY(merge(&group->table.arena, plan->aggregates[k].kind, &group->totals[k], &states[k]));
     }
     group->totals_group_count++;
+    return NULL;
 }
 
 bool group_totals_row(const struct group *group, struct value *ret_row)

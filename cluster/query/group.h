@@ -31,8 +31,8 @@ MUST_USE struct error *group_add(
 // Writes the group row of group `i`: keys, then the results of the aggregates.
 void group_row(const struct group *group, uint32_t i, struct value *ret_row);
 
-// Adds group `i` to the totals.
-void group_add_to_totals(struct group *group, uint32_t i);
+// Adds group `i` to the totals. Fails if a list becomes too long.
+MUST_USE struct error *group_add_to_totals(struct group *group, uint32_t i);
 
 // Writes the group row of the totals, whose keys are null. False if no group was added to them.
 MUST_USE bool group_totals_row(const struct group *group, struct value *ret_row);

@@ -18,6 +18,7 @@ enum aggregate_kind {
     AGGREGATE_FIRST,       // The first that is not null.
     AGGREGATE_ARGMIN,      // The argument where `by` is least, the first of several such;
     AGGREGATE_ARGMAX,      // where it is greatest. Rows where it is null do not count.
+    AGGREGATE_ARRAY,       // A list in YSON of all values.
     AGGREGATE_CARDINALITY, // How many different values there are; see cardinality.h.
 };
 
@@ -26,6 +27,7 @@ struct plan_aggregate {
     enum value_type type;              // Of the result.
     const struct expression *argument; // NULL for count(*).
     const struct expression *by;       // Of ARGMIN and ARGMAX; otherwise NULL.
+    bool takes_null;                   // Of ARRAY.
 };
 
 struct plan_order {

@@ -118,6 +118,7 @@ static void print_expression(struct rng *rng, int depth, struct buffer *text)
         "factorial",
         "pow",
         "lcm",
+        "array_agg",
         "regex_full_match"};
     if (depth == 0) {
         print_list(rng, leaves, sizeof leaves / sizeof leaves[0], text);

@@ -46,6 +46,26 @@ Test(query_totals, counts_different_values)
     assert_text(world_get(&world, "cardinality(k % 2 = 0) from [//t] group by 1"), "2u");
 }
 
+Test(query_totals, makes_lists_of_values)
+{
+    CLEANUP(world_release) struct world world = new_world();
+    assert_text(
+        world_get(
+            &world,
+            "g, array_agg(v, true) as v, array_agg(d, false) as d, array_agg(s, true) as s "
+            "from [//t] group by g with totals"),
+        "a,[10;30;10;],[1.5;0.5;2.5;],[\"x\";\"z\";\"w\";] b,[20;50;],[#;-1.;],[\"y\";] "
+        "c,[],[#;],[\"x\";] "
+        "#,[10;30;10;20;50;],[1.5;0.5;2.5;#;-1.;#;],[\"x\";\"z\";\"w\";\"y\";\"x\";]");
+    assert_text(
+        world_get(
+            &world, "yson_length(array_agg(make_list(k, s), true)) as n from [//t] group by 1"),
+        "6");
+    assert_text(
+        world_fail(&world, "array_agg(v, k > 1) from [//t] group by g"),
+        "Wrong type for argument 2 to function \"array_agg\": expected true or false, got boolean");
+}
+
 Test(query_totals, come_after_the_groups_with_keys_that_are_null)
 {
     CLEANUP(world_release) struct world world = new_world();
