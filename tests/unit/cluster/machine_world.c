@@ -83,12 +83,26 @@ static void answer(struct machine_world *world, struct request *request)
     request_free(request);
 }
 
-static void run_read(struct machine_node *node, struct request *request)
+static uint64_t read_now_us;
+static uint64_t read_step_us;
+
+// The clock of queries: each look at it is a step later.
+static uint64_t read_clock(void)
 {
+    read_now_us += read_step_us;
+    return read_now_us;
+}
+
+static void run_read(
+    const struct machine_world *world, struct machine_node *node, struct request *request)
+{
+    read_now_us = world->now_us;
+    read_step_us = world->read_step_us;
+    uint64_t (*clock)(void) = world->read_step_us > 0 ? read_clock : NULL;
     CLEANUP(store_iterator_freep)
     struct store_iterator *iterator = store_stem_iterator_new(node->store, NULL, STORE_DATA);
     request->error = request->lookup ? lookup_run(request, iterator)
-                                     : select_run(request, node->store, NULL, NULL);
+                                     : select_run(request, node->store, NULL, clock);
 }
 
 static void perform(struct machine_world *world, int index)
@@ -100,7 +114,7 @@ static void perform(struct machine_world *world, int index)
         switch (effect->kind) {
         case EFFECT_SEND: send_message(world, index, effect->link, effect->message); break;
         case EFFECT_READ:
-            run_read(node, request);
+            run_read(world, node, request);
             answer(world, request);
             break;
         case EFFECT_REPLY: answer(world, request); break;

@@ -29,6 +29,7 @@ struct machine_world {
     uint64_t next_link;
     uint64_t next_incarnation;
     bool is_link_held;         // Messages stay on their way.
+    uint64_t read_step_us;     // How long each step of a query takes; 0 for no time.
     struct arena arena;        // Of all texts given out.
     struct request **answered; // stb array: not taken yet.
     struct error *error;       // Of the last command; NULL if it was done.

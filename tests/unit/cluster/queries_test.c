@@ -202,6 +202,25 @@ Test(queries, derive_no_more_ranges_than_they_may)
     world_release(&world);
 }
 
+Test(queries, end_at_their_time_limit)
+{
+    struct machine_world world;
+    start(&world);
+    world.read_step_us = 1000;
+    const char *query = "query=\"sum(v) from [//tmp/s] group by 1\";enable_statistics=%true";
+    world_do(&world, META, "select_rows", world_text(&world, "{%s;timeout=100}", query), NULL);
+    cr_assert(response_number(&world, "execute_time") >= 1000);
+    assert_refused(
+        &world,
+        META,
+        "select_rows",
+        world_text(&world, "{%s;timeout=1}", query),
+        NULL,
+        3,
+        "did not finish within its time limit");
+    world_release(&world);
+}
+
 Test(queries, of_replicated_tables_say_what_the_replica_has_done)
 {
     struct machine_world world;
