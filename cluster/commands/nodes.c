@@ -619,7 +619,7 @@ struct error *object_drop(struct machine *machine, struct object *object, bool i
         table->mode_revision++;
         object_save(&cell->batch, table->object);
         coordinator_table_changed(&machine->coordinator, table);
-        machine->coordinator.next_trim_us = cell->now_us; // Its part of the log is free now.
+        coordinator_log_freed(&machine->coordinator, table);
     }
     return NULL;
 }

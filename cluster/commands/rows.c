@@ -154,6 +154,13 @@ static struct error *read_lookup(struct request *request)
     request->path = path.text;
     TRY(read_columns(request));
     TRY(read_timestamp(request));
+    bool is_versioned = false;
+    TRY(node_get_boolean(request->parameters, "versioned", &is_versioned));
+    if (is_versioned) {
+        return error_new(
+            ERROR_GENERIC,
+            "Lookups of all versions are not offered: look up at a \"timestamp\" instead");
+    }
     TRY(node_get_boolean(request->parameters, "keep_missing_rows", &request->keep_missing_rows));
     return command_read_rows(request, &request->rows);
 }

@@ -241,6 +241,41 @@ static struct node *get_atomicity(const struct subject *s)
     return get_default_text(s, "full");
 }
 
+static struct node *get_commit_ordering(const struct subject *s)
+{
+    const struct table *table = s->object->table;
+    return table && !table_is_sorted(table) ? node_text(s->arena, "strong") : NULL;
+}
+
+static struct node *get_effective_mount_config(const struct subject *s)
+{
+    if (!s->object->table) return NULL;
+    const struct table_settings *settings = &s->object->table->settings;
+    struct node *map = node_map(s->arena);
+    set_int(s->arena, map, "min_replication_log_ttl", settings->min_replication_log_ttl_ms);
+    set_int(s->arena, map, "max_rows_per_replication_commit", settings->batch_row_count_max);
+    set_int(
+        s->arena,
+        map,
+        "max_timestamps_per_replication_commit",
+        settings->batch_timestamp_count_max);
+    set_int(
+        s->arena, map, "max_data_weight_per_replication_commit", settings->batch_data_weight_max);
+    set_int(s->arena, map, "replication_tick_period", settings->replication_tick_ms);
+    node_set_text(
+        s->arena,
+        map,
+        "preserve_tablet_index",
+        node_boolean(s->arena, settings->preserve_tablet_index));
+    struct node *throttler = node_map(s->arena);
+    if (settings->throttler_limit > 0) {
+        set_int(s->arena, throttler, "limit", settings->throttler_limit);
+    }
+    set_int(s->arena, throttler, "period", settings->throttler_period_ms);
+    node_set_text(s->arena, map, "replication_throttler", throttler);
+    return map;
+}
+
 static struct node *get_bundle(const struct subject *s)
 {
     return get_default_text(s, "default");
@@ -459,6 +494,8 @@ const struct attribute TABLE_ATTRIBUTES[] = {
     {"last_commit_timestamp", false, get_last_commit_timestamp},
     {"tablet_error_count", false, get_tablet_error_count},
     {"atomicity", false, get_atomicity},
+    {"commit_ordering", false, get_commit_ordering},
+    {"effective_mount_config", true, get_effective_mount_config},
     {"tablet_cell_bundle", false, get_bundle},
     {"in_memory_mode", false, get_memory_mode},
     {"replicas", true, get_replicas},

@@ -69,7 +69,9 @@ struct tablet {
     uint64_t trimmed_row_count; // Of ordered tables.
     uint32_t undecided_count;   // Transactions that wrote here and are not decided.
     struct queue *queue;        // Of replicated tables. Owned by the coordinator.
-    UT_hash_handle hh;          // In the tree's tablets, by id.
+    // Log rows below it go at any age: a replica that held them back was removed.
+    uint64_t freed_row_index;
+    UT_hash_handle hh; // In the tree's tablets, by id.
 };
 
 struct table_counters {       // Since the start; for metrics.

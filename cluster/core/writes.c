@@ -63,6 +63,9 @@ static struct error *check_present(const struct column *column)
 struct given_columns {
     const struct slice *names;
     const uint16_t *indexes; // SCHEMA_NO_COLUMN for those it does not have.
+    // By column of the schema: whether a log record knows it. What it does not know it does not
+    // touch. NULL for rows of users.
+    const bool *is_known;
 };
 
 // Takes the row's values to their columns: key columns first, each once, absent ones null; then the
@@ -134,15 +137,18 @@ static struct error *arrange_row(
         TRY(computed_evaluate(table->computed, arena, values));
     }
     uint32_t count = 0;
+    bool is_partial = !is_whole;
     for (uint16_t i = 0; i < schema->column_count; i++) {
         struct value value = values[i];
         if (value.column == SCHEMA_NO_COLUMN) {
-            if (i >= schema->key_column_count && !is_whole) {
+            if (column_is_timestamp(&schema->columns[i])) continue;
+            bool is_unknown = columns->is_known && !columns->is_known[i];
+            if (i >= schema->key_column_count && (!is_whole || is_unknown)) {
                 // The row may be a new one.
-                if (modification->is_update) TRY(check_present(&schema->columns[i]));
+                if (is_whole || modification->is_update) TRY(check_present(&schema->columns[i]));
+                is_partial = true;
                 continue;
             }
-            if (column_is_timestamp(&schema->columns[i])) continue;
             value = value_null(i);
             TRY(schema_check_value(&schema->columns[i], &value));
         } else if (i < schema->key_column_count && value.type == VALUE_NULL) {
@@ -150,7 +156,8 @@ static struct error *arrange_row(
         }
         values[count++] = value;
     }
-    enum row_kind kind = modification->is_delete ? ROW_DELETE : is_whole ? ROW_WRITE : ROW_UPDATE;
+    enum row_kind kind = is_partial ? ROW_UPDATE : ROW_WRITE;
+    if (modification->is_delete) kind = ROW_DELETE;
     *ret_row = (struct row){.kind = kind, .value_count = count, .values = values};
     return NULL;
 }
@@ -531,7 +538,11 @@ struct error *writes_decode(
     TRY(rowset_read_begin(&reader, arena, rows));
     uint16_t *indexes = ARENA_NEW(arena, uint16_t, reader.name_count);
     writes_map_names(table->schema, reader.names, reader.name_count, indexes);
-    struct given_columns given = {.names = reader.names, .indexes = indexes};
+    bool *is_known = ARENA_NEW(arena, bool, table->schema->column_count);
+    for (uint16_t i = 0; i < reader.name_count; i++) {
+        if (indexes[i] != SCHEMA_NO_COLUMN) is_known[indexes[i]] = true;
+    }
+    struct given_columns given = {.names = reader.names, .indexes = indexes, .is_known = is_known};
     uint32_t row_count = reader.row_count;
     struct row_change *changes = ARENA_NEW(arena, struct row_change, row_count);
     struct value values[ROWSET_VALUE_COUNT_MAX];

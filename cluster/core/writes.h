@@ -71,7 +71,8 @@ void writes_encode(
     struct buffer *buffer);
 
 // Reads such a rowset for a table whose schema may differ from the writer's: columns are matched by
-// name, rows are checked as in writes_prepare. Strings are borrowed from `rows`.
+// name, rows are checked as in writes_prepare; columns that the record does not name are not
+// touched. Strings are borrowed from `rows`.
 MUST_USE struct error *writes_decode(
     struct arena *arena,
     const struct table *table,

@@ -155,6 +155,9 @@ void coordinator_replica_removing(struct coordinator *coordinator, struct replic
 // The link to a cluster; NULL if there is none.
 struct peer *coordinator_peer(const struct coordinator *coordinator, struct slice cluster);
 
+// A replica was removed: what only it needed of the log is trimmed at once.
+void coordinator_log_freed(struct coordinator *coordinator, struct table *table);
+
 // The replica's mode or state, the table's settings or tablets' states have changed (M1-M4).
 void coordinator_table_changed(struct coordinator *coordinator, struct table *table);
 

@@ -216,6 +216,39 @@ Test(tablets, that_were_leaving_at_a_crash_have_left_afterwards)
     world_release(&world);
 }
 
+// Behaviour 2.6: options take effect with a mount or remount.
+Test(tablets, take_their_options_when_they_are_mounted)
+{
+    struct machine_world world;
+    world_init(&world, 1);
+    make(&world, "replicated_table", "//tmp/t", "max_rows_per_replication_commit=7;" ORDERED);
+    const char *config = "//tmp/t/@effective_mount_config";
+    assert_text(
+        world_get(&world, META, config),
+        "{\"min_replication_log_ttl\"=300000;\"max_rows_per_replication_commit\"=7;"
+        "\"max_timestamps_per_replication_commit\"=10000;"
+        "\"max_data_weight_per_replication_commit\"=134217728;\"replication_tick_period\"=100;"
+        "\"preserve_tablet_index\"=%false;\"replication_throttler\"={\"period\"=1000;};}");
+    const char *ttl = world_text(&world, "%s/min_replication_log_ttl", config);
+    world_do(&world, META, "mount_table", "{path=\"//tmp/t\"}", NULL);
+    world_do(
+        &world,
+        META,
+        "set",
+        "{path=\"//tmp/t/@mount_config\"}",
+        "{min_replication_log_ttl=5;replication_throttler={limit=500}}");
+    assert_text(world_get(&world, META, ttl), "300000");
+    world_do(&world, META, "remount_table", "{path=\"//tmp/t\"}", NULL);
+    assert_text(world_get(&world, META, ttl), "5");
+    const char *limit = world_text(&world, "%s/replication_throttler/limit", config);
+    assert_text(world_get(&world, META, limit), "500");
+    world_do(&world, META, "set", "{path=\"//tmp/t/@min_replication_log_ttl\"}", "6");
+    world_do(&world, META, "remount_table", "{path=\"//tmp/t\"}", NULL);
+    assert_text(world_get(&world, META, ttl), "6"); // Beside `mount_config` it wins.
+    assert_text(world_get(&world, META, "//tmp/t/@commit_ordering"), "strong");
+    world_release(&world);
+}
+
 Test(tablets, belong_to_the_default_bundle)
 {
     struct machine_world world;

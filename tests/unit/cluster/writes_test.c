@@ -256,7 +256,7 @@ Test(writes, survive_the_way_through_a_record)
         buffer_append_byte(&text, ';');
     }
     buffer_append_byte(&text, 0);
-    assert_text(text.data, "1: k=1 n=# v=a more=#;2: k=2 n=+5;3: k=3;");
+    assert_text(text.data, "2: k=1 n=# v=a;2: k=2 n=+5;3: k=3;");
 
     const struct table *narrow = world_table(&world, META, "//tmp/narrow");
     CLEANUP(error_freep)
