@@ -22,6 +22,7 @@ import xml.etree.ElementTree
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 BUILD_ASAN = os.path.join(ROOT, "build-asan")
+BUILD_TSAN = os.path.join(ROOT, "build-tsan")
 BUILD_FUZZ = os.path.join(ROOT, "build-fuzz")
 SEED_COUNT = 1500
 SEED_COUNT_LONG = 20000
@@ -191,14 +192,42 @@ class Suite:
         self.counted("simulator, sanitized", [program, "--from", "1", "--count", str(seed_count)], environment)
         if self.is_long:
             self.meson("scenario, sanitized", BUILD_ASAN, ["scenario"], environment)
+        self.check_reports("no reports of sanitizers", reports)
+
+    def check_reports(self, name, reports):
+        """Sanitizers write a file for each process that did something wrong."""
         files = sorted(os.listdir(reports))
         text = ""
         for file in files:
             with open(os.path.join(reports, file), errors="replace") as report:
                 text += "".join([file + "\n"] + report.readlines()[:REPORT_LINE_COUNT] + ["\n"])
-        print("%-34s" % "no reports of sanitizers", end="")
+        print("%-34s" % name, end="")
         self.seconds = 0
         self.report(int(not files), len(files), text)
+
+    def threads(self):
+        """Daemons under ThreadSanitizer: commits, failover, queries on threads of their own."""
+        programs = {
+            "RETABLE": "cli/retable",
+            "RETABLE_COORDINATOR": "coordinator/retable-coordinator",
+            "RETABLE_NODE": "replica_node/retable-node",
+            "RETABLE_STEADY": "tests/scenario/steady",
+        }
+        if not self.build("for threads", BUILD_TSAN, ["-Db_sanitize=thread"], list(programs.values())):
+            return
+        reports = os.path.join(self.folder, "thread-reports")
+        os.mkdir(reports)
+        environment = {name: os.path.join(BUILD_TSAN, path) for name, path in programs.items()}
+        environment["RETABLE_FAILOVER_COUNT"] = "1"
+        environment["RETABLE_TEST_TIMEOUT_S"] = "120"
+        environment["TSAN_OPTIONS"] = "suppressions=%s:log_path=%s" % (
+            os.path.join(ROOT, "tests/tsan.supp"),
+            os.path.join(reports, "tsan"),
+        )
+        for name in ("failover", "query", "http"):
+            test = os.path.join(ROOT, "tests/scenario", name + "_test.py")
+            self.command(name + ", threads", [sys.executable, "-B", test], environment)
+        self.check_reports("no reports of threads", reports)
 
     def all(self):
         if not self.build("default", BUILD, [], []):
@@ -213,6 +242,7 @@ class Suite:
         environment = {"RETABLE_CRASH_COUNT": str(CRASH_COUNT_LONG)} if self.is_long else None
         self.meson("scenario", BUILD, ["scenario"], environment)
         self.sanitized()
+        self.threads()
         seconds = FUZZ_LONG_S if self.is_long else FUZZ_S
         fuzz = os.path.join(ROOT, "tests/fuzz/fuzz.py")
         self.counted("fuzz", [sys.executable, "-B", fuzz, BUILD_FUZZ, str(seconds)])
