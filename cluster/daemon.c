@@ -229,7 +229,9 @@ static void run_reads(struct daemon *daemon)
         if (is_for_readers(daemon, request)) {
             readers_start(daemon->readers, request);
         } else if (request->select) {
-            request->error = select_run(request, daemon->store, NULL, clock_now_us);
+            bool is_partial = false;
+            request->part_size_min = 0; // So few rows are none.
+            request->error = select_run(request, daemon->store, NULL, clock_now_us, &is_partial);
             loop_answer(&daemon->loop, request);
         } else {
             if (!iterator) iterator = store_stem_iterator_new(daemon->store, NULL, STORE_DATA);
@@ -460,8 +462,8 @@ static void daemon_release(struct daemon *daemon)
 {
     end_signal_thread(daemon);
     // First who may be called by others, last what they call.
-    if (daemon->readers) readers_free(daemon->readers);
     http_face_close(daemon->http_face);
+    if (daemon->readers) readers_free(daemon->readers);
     rpc_free(daemon->loop.rpc);
     links_free(daemon->links);
     client_face_free(daemon->client_face);

@@ -20,6 +20,7 @@
 
 enum {
     THREAD_COUNT = 2,
+    PART_SIZE = 4 << 20, // Of the answer to a query.
     HEADER_COUNT_MAX = 12,
     PARAMETER_PART_COUNT_MAX = 1000,
 };
@@ -28,6 +29,7 @@ struct http_face {
     struct http_face_options options;
     struct http_server *server;
     struct inbox *inbox;        // From the server's threads to the loop.
+    struct inbox *abandoned;    // The same, also while the face is being closed.
     struct exchange *submitted; // The machine has their requests. Of the loop's thread.
     struct guid first_id;       // Ids of requests are counted from here.
     _Atomic uint64_t request_count;
@@ -53,6 +55,9 @@ struct exchange {
     struct buffer page;  // That the loop has made.
     const char *page_type;
     struct http_output output;
+    bool has_asked;    // For the next part of a query's answer.
+    bool wants_part;   // The same, on its way to the loop.
+    bool is_abandoned; // The client is gone, and the rest of the answer is not wanted.
     struct exchange *prev;
     struct exchange *next;
 };
@@ -177,17 +182,40 @@ static void on_answered(struct request_owner *owner, struct request *request)
     http_resume(exchange->http);
 }
 
+static void free_exchange(struct exchange *exchange);
+
 static void start_exchange(struct http_face *face, struct exchange *exchange)
 {
+    loop_tick(face->options.loop);
+    if (exchange->is_abandoned) {
+        struct request *request = TAKE(exchange->request);
+        request->source->drop(request->source);
+        free_exchange(exchange);
+        return;
+    }
+    if (exchange->wants_part) {
+        exchange->wants_part = false;
+        DL_APPEND(face->submitted, exchange);
+        exchange->request->source->resume(exchange->request->source);
+        return;
+    }
     if (exchange->route) {
         exchange->route->serve(exchange);
         http_resume(exchange->http);
         return;
     }
-    loop_tick(face->options.loop);
     exchange->owner.on_answered = on_answered;
     DL_APPEND(face->submitted, exchange);
     loop_submit(face->options.loop, exchange->request, &exchange->owner);
+}
+
+static void take_all(struct http_face *face, struct inbox *inbox)
+{
+    for (;;) {
+        struct exchange *exchange = (struct exchange *)inbox_take(inbox);
+        if (!exchange) return;
+        start_exchange(face, exchange);
+    }
 }
 
 void http_face_collect(struct http_face *face)
@@ -198,11 +226,8 @@ void http_face_collect(struct http_face *face)
         face->sweep_at_us = now_us + SWEEP_PERIOD_US;
         http_server_sweep(face->server, now_us);
     }
-    for (;;) {
-        struct exchange *exchange = (struct exchange *)inbox_take(face->inbox);
-        if (!exchange) return;
-        start_exchange(face, exchange);
-    }
+    take_all(face, face->abandoned);
+    take_all(face, face->inbox);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -293,6 +318,7 @@ static void begin_command(struct exchange *exchange, int api_version)
     request->command = slice_from_text(command->name);
     request->api_version = (uint8_t)api_version;
     request->host = arena_copy(&request->arena, own_address(exchange));
+    request->part_size_min = PART_SIZE;
     struct error *error = read_parameters(exchange->http, &request->arena, &request->parameters);
     struct format format = {.kind = FORMAT_YSON, .yson = YSON_TEXT};
     if (!error) error = http_parameters_format(request->parameters, "input_format", &format);
@@ -369,7 +395,20 @@ static void add_error_trailers(struct exchange *exchange, const struct error *er
 static enum http_read read_output(void *context, char *to, size_t size_max, size_t *ret_size)
 {
     struct exchange *exchange = context;
-    struct error *error = http_output_read(&exchange->output, to, size_max, ret_size);
+    struct http_output *output = &exchange->output;
+    if (exchange->has_asked) { // And we were resumed with the next part.
+        exchange->has_asked = false;
+        if (exchange->error) return HTTP_READ_BROKEN; // The server is being shut down.
+        http_output_feed(output);
+    }
+    struct error *error = TAKE(exchange->request->error);
+    if (!error) error = http_output_read(output, to, size_max, ret_size);
+    if (!error && *ret_size == 0 && output->is_starved) {
+        exchange->has_asked = true;
+        exchange->wants_part = true;
+        submit(exchange);
+        return HTTP_READ_LATER;
+    }
     if (!error) return *ret_size > 0 ? HTTP_READ_MORE : HTTP_READ_END;
     add_error_trailers(exchange, error);
     error_free(error);
@@ -394,6 +433,26 @@ static struct error *add_path(const struct request *request, struct error *error
     return error_set_str(error, "path", arena_copy(&arena, path).data);
 }
 
+// What a command says besides its result (statistics of a query), in the format of headers. Of a
+// response that is streamed it is not known in time.
+static void add_response_parameters(const struct exchange *exchange, struct head *head)
+{
+    struct request *request = exchange->request;
+    struct slice header = http_header(exchange->http, "X-YT-Header-Format");
+    struct format format;
+    CLEANUP(buffer_releasep) struct buffer text = {0};
+    if (!request->response_parameters) return;
+    struct error *error = http_parameters_header_format(&head->arena, header, &format);
+    if (format.kind == FORMAT_YSON) format.yson = YSON_TEXT; // A header is one line.
+    format.json.is_pretty = false;
+    if (!error) error = format_write_node(&format, request->response_parameters, &text);
+    bool is_good = !error && text.size < HTTP_ERROR_HEADER_SIZE_MAX;
+    error_free(error);
+    if (!is_good) return;
+    add_header(
+        head, "X-YT-Response-Parameters", arena_copy(&head->arena, buffer_slice(&text)).data);
+}
+
 static void answer_command(struct exchange *exchange)
 {
     const struct request *request = exchange->request;
@@ -408,6 +467,7 @@ static void answer_command(struct exchange *exchange)
     struct head head CLEANUP(head_releasep) = {0};
     begin_head(exchange, &head, is_nothing ? NULL : format_mime_type(&request->output_format));
     if (encoding) add_header(&head, "Content-Encoding", encoding);
+    add_response_parameters(exchange, &head);
     log_request(exchange, 200);
     if (exchange->output.is_complete) {
         struct buffer body = exchange->output.ready;
@@ -691,16 +751,27 @@ static void on_resumed(void *context)
     }
 }
 
-static void on_closed(void *context, bool is_complete)
+static void free_exchange(struct exchange *exchange)
 {
-    struct exchange *exchange = context;
-    (void)is_complete;
     http_body_release(&exchange->body);
     http_output_release(&exchange->output);
     request_free(exchange->request);
     buffer_release(&exchange->page);
     error_free(exchange->error);
     free(exchange);
+}
+
+static void on_closed(void *context, bool is_complete)
+{
+    struct exchange *exchange = context;
+    (void)is_complete;
+    bool is_partial = exchange->request && exchange->request->source;
+    exchange->is_abandoned = is_partial;
+    if (!is_partial) {
+        free_exchange(exchange);
+    } else if (!inbox_post(exchange->face->abandoned, &exchange->item)) {
+        abort(); // It has room for all.
+    }
 }
 
 static const struct http_handler HANDLER = {
@@ -729,6 +800,7 @@ struct error *http_face_open(
     face->first_id = guid_make(
         rng_next(&options->loop->machine->cell.rng) >> 1, options->cell_tag, OBJECT_CLUSTER, 0);
     face->inbox = inbox_new(SIZE_MAX, wake, options->loop->rpc);
+    face->abandoned = inbox_new(SIZE_MAX, wake, options->loop->rpc);
     struct http_server_options server_options = {
         .address = options->address,
         .thread_count = THREAD_COUNT,
@@ -739,6 +811,7 @@ struct error *http_face_open(
     struct error *error = http_server_open(&server_options, &face->server, ret_port);
     if (error) {
         inbox_free(face->inbox);
+        inbox_free(face->abandoned);
         free(face);
         return error;
     }
@@ -774,6 +847,8 @@ void http_face_close(struct http_face *face)
         refuse(exchange);
     }
     http_server_close(face->server);
+    take_all(face, face->abandoned);
     inbox_free(face->inbox);
+    inbox_free(face->abandoned);
     free(face);
 }

@@ -18,7 +18,8 @@ static void open_block(struct http_output *output)
         slice_from(request->output.data + output->block_begin, end - output->block_begin);
     output->block_begin = end;
     output->block++;
-    struct error *error = rowset_read_begin(&output->reader, &output->request->arena, block);
+    arena_reset(&output->names);
+    struct error *error = rowset_read_begin(&output->reader, &output->names, block);
     if (error) abort(); // It is ours.
 }
 
@@ -28,7 +29,8 @@ static struct error *format_rows(struct http_output *output, struct buffer *text
     while (text->size < PIECE_SIZE) {
         if (!output->is_block_open) open_block(output);
         if (!output->is_block_open) {
-            *ret_is_end = true;
+            output->is_starved = output->request->source != NULL;
+            *ret_is_end = !output->is_starved;
             return NULL;
         }
         struct row row;
@@ -107,7 +109,8 @@ struct error *http_output_read(
     struct http_output *output, char *to, size_t size_max, size_t *ret_size)
 {
     // A piece may be kept back by the encoder as a whole.
-    while (output->sent_size == output->ready.size && !output->is_complete) TRY(fill(output));
+    while (output->sent_size == output->ready.size && !output->is_complete && !output->is_starved)
+        TRY(fill(output));
     size_t size = MIN(output->ready.size - output->sent_size, size_max);
     if (size > 0) memcpy(to, output->ready.data + output->sent_size, size);
     output->sent_size += size;
@@ -115,9 +118,18 @@ struct error *http_output_read(
     return NULL;
 }
 
+void http_output_feed(struct http_output *output)
+{
+    output->is_starved = false;
+    output->block = 0;
+    output->block_begin = 0;
+    output->is_block_open = false;
+}
+
 void http_output_release(struct http_output *output)
 {
     encoder_free(TAKE(output->encoder));
     buffer_release(&output->ready);
+    arena_release(&output->names);
     arena_release(&output->scratch);
 }

@@ -12,12 +12,14 @@ struct http_output {
     struct buffer ready;     // To be sent.
     size_t sent_size;        // Of it.
     bool is_complete;        // Everything is in `ready`.
+    bool is_starved;         // The request's output is used up, and there is more: see below.
     // Rows: where in the request's output we are.
     size_t block;
     size_t block_begin;
     bool is_block_open;
     struct rowset_reader reader;
     struct value *values;
+    struct arena names;   // Of one block.
     struct arena scratch; // Of one row.
 };
 
@@ -29,8 +31,11 @@ MUST_USE struct error *http_output_begin(
     struct slice accepted,
     const char **ret_encoding);
 
-// Moves up to `size_max` bytes to `to`; 0 at the end.
+// Moves up to `size_max` bytes to `to`; 0 at the end, or if it is starved: then the request's next
+// part is to be got, and http_output_feed called.
 MUST_USE struct error *http_output_read(
     struct http_output *output, char *to, size_t size_max, size_t *ret_size);
+
+void http_output_feed(struct http_output *output);
 
 void http_output_release(struct http_output *output);

@@ -81,7 +81,7 @@ static struct error *parse_header(
     return error ? error_wrap(error, ERROR_GENERIC, "Cannot parse header %s", header) : NULL;
 }
 
-static struct error *read_header_format(
+struct error *http_parameters_header_format(
     struct arena *arena, struct slice header, struct format *format)
 {
     *format = (struct format){.kind = FORMAT_JSON, .json = JSON_OPTIONS_DEFAULT};
@@ -269,7 +269,7 @@ struct error *http_parameters_read(
 {
     struct node *parameters = node_map(arena);
     struct format format;
-    TRY(read_header_format(arena, head->header_format, &format));
+    TRY(http_parameters_header_format(arena, head->header_format, &format));
     TRY(add_format(
         arena,
         &format,

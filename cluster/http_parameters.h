@@ -31,6 +31,10 @@ struct http_head {
 MUST_USE struct error *http_parameters_read(
     struct arena *arena, const struct http_head *head, struct node **ret_parameters);
 
+// The format of headers, which X-YT-Header-Format names; JSON if it is empty.
+MUST_USE struct error *http_parameters_header_format(
+    struct arena *arena, struct slice header, struct format *ret_format);
+
 // Adds what the body of a POST says, in the input format. An empty one says nothing.
 MUST_USE struct error *http_parameters_add_body(
     struct arena *arena, struct node *parameters, struct slice body);

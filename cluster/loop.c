@@ -63,11 +63,17 @@ void loop_submit(struct loop *loop, struct request *request, struct request_owne
     }
 }
 
+void loop_forget(struct loop *loop, const struct request *request)
+{
+    const struct request_owner *owner = request->owner;
+    loop->request_count--;
+    loop->request_size -= owner->request_size;
+}
+
 void loop_answer(struct loop *loop, struct request *request)
 {
     struct request_owner *owner = request->owner;
-    loop->request_count--;
-    loop->request_size -= owner->request_size;
+    if (!request->source) loop_forget(loop, request);
     if (request->kind == REQUEST_COMMAND) loop->has_commanded = true;
     if (request->error) loop->machine->failed_request_count++;
     owner->on_answered(owner, request);

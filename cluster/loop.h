@@ -32,6 +32,13 @@ struct request_owner {
     uint64_t request_size; // The loop's own.
 };
 
+// Who makes an answer in parts. The owner of a request that was answered in part calls one of the
+// two, once: `resume` to be answered again, `drop` to give the request away for good.
+struct request_source {
+    void (*resume)(struct request_source *source);
+    void (*drop)(struct request_source *source);
+};
+
 // The first thing to do for whoever is called by the rpc.
 void loop_tick(struct loop *loop);
 
@@ -39,5 +46,8 @@ void loop_tick(struct loop *loop);
 // stopping) is answered at once, with an error.
 void loop_submit(struct loop *loop, struct request *request, struct request_owner *owner);
 
-// Answers a request that the machine has given back.
+// Answers a request that the machine has given back, whole or in part.
 void loop_answer(struct loop *loop, struct request *request);
+
+// For sources: the request is not under way any more.
+void loop_forget(struct loop *loop, const struct request *request);

@@ -14,6 +14,10 @@ struct readers;
 // Starts the threads. The loop and the store are borrowed.
 MUST_USE struct readers *readers_new(struct loop *loop, struct store *store, size_t thread_count);
 
+// Queries that are read in parts hold a snapshot while their readers take their time. Beyond so
+// many, answers come whole, up to READ_OUTPUT_SIZE_MAX.
+#define READER_PART_COUNT_MAX 64
+
 // Ends the threads, after the queries under way, and drops what has not been collected.
 void readers_free(struct readers *readers);
 

@@ -261,14 +261,19 @@ struct node *select_explain(const struct request *request, struct arena *arena)
 }
 
 static struct error *run_steps(
-    struct request *request, struct query_execution *execution, uint64_t (*now_us)(void))
+    struct request *request,
+    struct query_execution *execution,
+    uint64_t (*now_us)(void),
+    bool *ret_is_done)
 {
-    bool is_done = false;
-    while (!is_done) {
+    *ret_is_done = false;
+    while (!*ret_is_done) {
         if (now_us && now_us() >= request->deadline_us) {
             return error_new(ERROR_TIMEOUT, "Query did not finish within its time limit");
         }
-        TRY(query_step(execution, STEP_ROW_COUNT, &is_done));
+        TRY(query_step(execution, STEP_ROW_COUNT, ret_is_done));
+        bool is_part = request->part_size_min > 0 && request->output.size >= request->part_size_min;
+        if (is_part) return NULL;
     }
     return NULL;
 }
@@ -299,13 +304,19 @@ static struct node *explain_statistics(
     return map;
 }
 
-struct error *select_run(
+struct select_run {
+    struct block_sink sink;
+    struct query_execution *execution;
+    uint64_t start_us;
+};
+
+static struct select_run *begin_run(
     struct request *request,
     struct store *store,
     const struct store_snapshot *snapshot,
     uint64_t (*now_us)(void))
 {
-    struct select_plan *plan = request->select;
+    const struct select_plan *plan = request->select;
     struct arena *arena = &request->arena;
     struct table_source *sources = ARENA_NEW(arena, struct table_source, plan->path_count);
     struct row_source **bases = ARENA_NEW(arena, struct row_source *, plan->path_count);
@@ -317,7 +328,6 @@ struct error *select_run(
     bool has_input_limit = request->input_row_limit != 0;
     bool has_output_limit = request->output_row_limit != 0;
     bool has_memory_limit = request->memory_limit != 0;
-    uint64_t start_us = now_us ? now_us() : 0;
     struct query_limits limits = {
         .input_row_count_max = has_input_limit ? request->input_row_limit : READ_INPUT_ROW_LIMIT,
         .output_row_count_max =
@@ -326,23 +336,50 @@ struct error *select_run(
                                             : READ_MEMORY_SIZE_MAX,
         .fail_on_limit = !request->allow_incomplete_result,
     };
+    struct select_run *run = ARENA_NEW(arena, struct select_run, 1);
     buffer_init(&request->output, READ_OUTPUT_SIZE_MAX);
-    struct block_sink sink = {
+    run->start_us = now_us ? now_us() : 0;
+    run->sink = (struct block_sink){
         .base = {.write = write_row},
         .request = request,
         .output = query_plan_output(plan->plan),
     };
-    struct query_execution *execution =
-        query_execution_new(plan->plan, bases, plan->path_count, &limits, &sink.base);
-    struct error *error = run_steps(request, execution, now_us);
-    if (!error) error = finish_block(&sink); // At least one, so that names are known.
-    if (request->enable_statistics) {
-        struct query_statistics statistics = query_execution_statistics(execution);
-        uint64_t spent_us = now_us ? now_us() - start_us : 0;
-        request->response_parameters = explain_statistics(arena, &statistics, spent_us);
-    }
-    query_execution_free(execution);
-    buffer_release(&sink.rows);
+    run->execution =
+        query_execution_new(plan->plan, bases, plan->path_count, &limits, &run->sink.base);
+    return run;
+}
+
+void select_release(struct request *request)
+{
+    struct select_run *run = TAKE(request->select->run);
+    if (!run) return;
+    query_execution_free(run->execution);
+    buffer_release(&run->sink.rows);
+}
+
+struct error *select_run(
+    struct request *request,
+    struct store *store,
+    const struct store_snapshot *snapshot,
+    uint64_t (*now_us)(void),
+    bool *ret_is_partial)
+{
+    struct select_plan *plan = request->select;
+    bool is_done = false;
+    if (!plan->run) plan->run = begin_run(request, store, snapshot, now_us);
+    struct select_run *run = plan->run;
+    buffer_clear(&request->output);
+    arr_clear(request->block_ends);
     request->output_kind = OUTPUT_ROWSET;
+    struct error *error = run_steps(request, run->execution, now_us, &is_done);
+    *ret_is_partial = !error && !is_done;
+    if (*ret_is_partial) return NULL;
+    if (!error) error = finish_block(&run->sink); // At least one, so that names are known.
+    if (request->enable_statistics) {
+        struct query_statistics statistics = query_execution_statistics(run->execution);
+        uint64_t spent_us = now_us ? now_us() - run->start_us : 0;
+        request->response_parameters = explain_statistics(&request->arena, &statistics, spent_us);
+    }
+    select_release(request);
     return error;
 }

@@ -33,7 +33,10 @@ MUST_USE struct error *lookup_plan(struct request *request, struct table *table)
 // stem iterator over STORE_DATA; it serves any number of lookups.
 MUST_USE struct error *lookup_run(struct request *request, struct store_iterator *iterator);
 
+struct select_run; // One that is under way.
+
 struct select_plan {
+    struct select_run *run; // NULL before, and after.
     struct query *query;
     const struct slice *paths; // As the query has them.
     size_t path_count;
@@ -54,10 +57,16 @@ struct node *select_explain(const struct request *request, struct arena *arena);
 // few keys of one table.
 bool select_is_light(const struct request *request);
 
-// Runs a bound query: fills the request's output with rowsets. Checks `is_cancelled` (may be NULL)
-// and the clock `now_us` between steps.
+// Runs a bound query: fills the request's output with rowsets. If the request takes parts, it stops
+// when it has one, and `*ret_is_partial` says that it is to be called again once that was taken;
+// the last call, or select_release, ends the run. Checks `is_cancelled` (may be NULL) and the clock
+// `now_us` between steps.
 MUST_USE struct error *select_run(
     struct request *request,
     struct store *store,
     const struct store_snapshot *snapshot,
-    uint64_t (*now_us)(void));
+    uint64_t (*now_us)(void),
+    bool *ret_is_partial);
+
+// Ends a run before its end.
+void select_release(struct request *request);

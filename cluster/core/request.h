@@ -15,6 +15,7 @@
 #include "model/timestamp.h"
 
 struct lookup_plan; // cluster/reads.h
+struct request_source;
 struct select_plan; // cluster/reads.h
 
 enum request_kind {
@@ -109,6 +110,11 @@ struct request {
     struct node *response_parameters; // What a command says besides its output: a map, or NULL.
     struct buffer output; // A rowset, or if `block_ends` says so several, one after another.
     size_t *block_ends;   // stb array: where each rowset of a select's output ends.
+
+    // A query whose owner takes its answer in parts: `output` has some of it, of at least this size
+    // (0: all at once, up to a limit). While `source` is set there is more.
+    size_t part_size_min;
+    struct request_source *source; // Borrowed.
 
     // A batch of commands and its parts: each has the batch until it is answered, then stays with
     // it.

@@ -126,6 +126,8 @@ def test_bodies(daemon):
     short = {"query": "k from [%s] where k = 1" % path, "output_format": "json"}
     small = command(daemon, "select_rows", short, method="GET", headers={"Accept-Encoding": "gzip"})
     assert small.body == b'{"k":1}\n' and small.headers.get("Content-Encoding") is None
+    counted = command(daemon, "select_rows", dict(short, enable_statistics=True), method="GET")
+    assert json.loads(counted.headers["X-YT-Response-Parameters"])["rows_read"] == 1, counted.headers
     bad = gzip.compress(rows)[:-20]
     refused(command(daemon, "insert_rows", parameters, bad, headers={"Content-Encoding": "gzip"}), 400, 1)
 
@@ -159,6 +161,38 @@ def test_late_error(daemon):
     refused(command(daemon, "select_rows", query, method="GET"), 400, 1)
 
 
+def test_parts(daemon):
+    """A large answer is made while it is read; who stops reading leaves nothing behind."""
+    path = "//tmp/parts"
+    make_table(daemon, path)
+    text = "x" * 1000
+    for begin in range(0, 30000, 10000):
+        rows = "".join('{"k":%d,"v":"%s%d"}\n' % (k, text, k) for k in range(begin, begin + 10000))
+        assert command(daemon, "insert_rows", {"path": path, "input_format": "json"}, rows).json() == {}
+    query = {"query": "k, v from [%s]" % path, "output_format": "json"}
+    for encoding in "identity", "gzip":
+        answer = command(daemon, "select_rows", query, method="GET", headers={"Accept-Encoding": encoding})
+        body = gzip.decompress(answer.body) if encoding == "gzip" else answer.body
+        found = [json.loads(line) for line in body.splitlines()]
+        assert found == [{"k": k, "v": "%s%d" % (text, k)} for k in range(30000)], (len(found), answer.headers)
+
+    def metrics():
+        return ask(daemon, "GET", "/metrics").body.decode()
+
+    connections = []
+    for _ in range(3):
+        connection = http.client.HTTPConnection(daemon.http_address, timeout=retable.TIMEOUT_S)
+        connection.request("GET", "/api/v4/select_rows", headers={"X-YT-Parameters": json.dumps(query)})
+        connection.getresponse().read(100000)
+        connections.append(connection)
+    assert metric(metrics(), "retable_requests") == 3
+    for connection in connections[:2]:
+        connection.close()
+    until(lambda: metric(metrics(), "retable_requests") == 1, "the others are forgotten")
+    until(lambda: metric(metrics(), "retable_store_snapshots", family="data") == 1, "their snapshots are, too")
+    return connections[2]  # It is read no further, and must not hold up what follows.
+
+
 def test_repeated(daemon):
     """A mutation that is sent again hears the first answer, also from a process that was killed in between."""
     create = {"type": "map_node", "path": "//tmp/repeated", "mutation_id": "a-b-c-d"}
@@ -173,6 +207,15 @@ def test_repeated(daemon):
     refused(post(daemon, "create", dict(refusal, retry=True)), 400, 501)
     assert post(daemon, "create", dict(create, retry=True)).json() == first
     assert post(daemon, "exists", {"path": "//tmp/repeated"}).json() == {"value": False}
+
+
+def test_parts_again(daemon):
+    """An answer that is being read when the daemon stops."""
+    query = {"query": "k, v from [//tmp/parts]", "output_format": "json"}
+    connection = http.client.HTTPConnection(daemon.http_address, timeout=retable.TIMEOUT_S)
+    connection.request("GET", "/api/v4/select_rows", headers={"X-YT-Parameters": json.dumps(query)})
+    connection.getresponse().read(100000)
+    return connection
 
 
 def metric(text, name, **labels):
@@ -268,8 +311,12 @@ def test():
         test_refusals(daemon)
         test_bodies(daemon)
         test_late_error(daemon)
+        stalled = test_parts(daemon)
         test_repeated(daemon)
+        stalled.close()
+        stalled = test_parts_again(daemon)
         test_stopping(daemon)
+        stalled.close()
         test_operators(world)
 
 

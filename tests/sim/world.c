@@ -369,7 +369,7 @@ static void finish_read(struct world *world, uint32_t index, struct request *req
     CLEANUP(store_iterator_freep)
     struct store_iterator *iterator = store_stem_iterator_new(store, NULL, STORE_DATA);
     request->error =
-        request->lookup ? lookup_run(request, iterator) : select_run(request, store, NULL, NULL);
+        request->lookup ? lookup_run(request, iterator) : select_run(request, store, NULL, NULL, &(bool){0});
 }
 
 static void forward(struct world *world, struct effect *effect)

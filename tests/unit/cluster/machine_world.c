@@ -102,7 +102,7 @@ static void run_read(
     CLEANUP(store_iterator_freep)
     struct store_iterator *iterator = store_stem_iterator_new(node->store, NULL, STORE_DATA);
     request->error = request->lookup ? lookup_run(request, iterator)
-                                     : select_run(request, node->store, NULL, clock);
+                                     : select_run(request, node->store, NULL, clock, &(bool){0});
 }
 
 static void perform(struct machine_world *world, int index)
