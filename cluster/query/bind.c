@@ -1,4 +1,5 @@
 // query_bind: clause by clause, from syntax to plan.
+#include "cluster/query/implied.h"
 #include "cluster/query/plan.h"
 #include "cluster/query/query.h"
 #include "cluster/query/ranges.h"
@@ -533,7 +534,7 @@ static void find_wanted_columns(struct query_plan *plan)
 }
 
 // What the ranges have decided needs not be evaluated for each row.
-static void derive_ranges(struct binder *binder, const struct query_bind_options *options)
+static struct error *derive_ranges(struct binder *binder, const struct query_bind_options *options)
 {
     struct query_plan *plan = binder->plan;
     const struct schema *schema = plan->tables[0].schema;
@@ -541,15 +542,11 @@ static void derive_ranges(struct binder *binder, const struct query_bind_options
         options->range_count_max > 0 && options->range_count_max < QUERY_RANGE_COUNT_MAX;
     size_t count_max = is_limited ? options->range_count_max : QUERY_RANGE_COUNT_MAX;
     bool is_exact;
+    const struct expression *predicate;
+    TRY(implied_add(&binder->typer, schema, plan->pre_where, &predicate));
     ranges_derive(
-        binder->arena,
-        plan->pre_where,
-        schema,
-        count_max,
-        &plan->ranges,
-        &plan->range_count,
-        &is_exact);
-    if (!is_exact || !plan->pre_where || schema->key_column_count == 0) return;
+        binder->arena, predicate, schema, count_max, &plan->ranges, &plan->range_count, &is_exact);
+    if (!is_exact || !plan->pre_where || schema->key_column_count == 0) return NULL;
     bool is_and = plan->pre_where->kind == EXPRESSION_AND;
     uint32_t count = is_and ? plan->pre_where->count : 1;
     const struct expression **left = ARENA_NEW(binder->arena, const struct expression *, count);
@@ -559,6 +556,7 @@ static void derive_ranges(struct binder *binder, const struct query_bind_options
         if (!ranges_decide(part)) left[left_count++] = part;
     }
     plan->pre_where = typer_conjunction(&binder->typer, left, left_count);
+    return NULL;
 }
 
 static struct error *bind_clauses(
@@ -584,7 +582,7 @@ static struct error *bind_clauses(
     plan->aggregates = binder->typer.aggregates;
     plan->aggregate_count = binder->typer.aggregate_count;
     find_wanted_columns(plan);
-    derive_ranges(binder, options);
+    TRY(derive_ranges(binder, options));
     plan->slot_count = binder->typer.slot_count;
     return NULL;
 }

@@ -140,3 +140,39 @@ struct error *computed_evaluate(
     evaluator_reset(&computed->evaluator);
     return NULL;
 }
+
+struct dependencies {
+    const struct computed *computed;
+    const bool *is_known;
+    bool are_known;
+};
+
+static void check_dependency(void *context, uint32_t column)
+{
+    struct dependencies *dependencies = context;
+    dependencies->are_known &=
+        dependencies->is_known[dependencies->computed->input_indexes[column]];
+}
+
+void computed_infer(
+    struct computed *computed, struct arena *arena, struct value *values, bool *is_known)
+{
+    struct value row[SCHEMA_KEY_COLUMN_COUNT_MAX];
+    for (uint16_t i = 0; i < computed->inputs.column_count; i++) {
+        uint16_t index = computed->input_indexes[i];
+        row[i] = is_known[index] ? values[index] : value_null(i);
+    }
+    for (uint16_t i = 0; i < computed->column_count; i++) {
+        const struct computed_column *made = &computed->columns[i];
+        struct dependencies dependencies = {computed, is_known, true};
+        expression_each_column(made->expression, check_dependency, &dependencies);
+        if (!dependencies.are_known) continue;
+        struct value value = *evaluate(&computed->evaluator, made->expression, row);
+        CLEANUP(error_freep) struct error *error = evaluator_check(&computed->evaluator);
+        if (error) continue;
+        if (value.type == VALUE_STRING) value.data = arena_copy(arena, value_slice(&value)).data;
+        values[made->index] = value;
+        is_known[made->index] = true;
+    }
+    evaluator_reset(&computed->evaluator);
+}

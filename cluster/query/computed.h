@@ -18,3 +18,8 @@ void computed_free(struct computed *computed);
 // nothing. Errors: of the evaluation, and of values that do not fit their columns.
 MUST_USE struct error *computed_evaluate(
     struct computed *computed, struct arena *arena, struct value *values);
+
+// Fills in those computed columns that depend only on key columns whose values are known, as
+// `is_known` says by their index, and marks them as known. One whose evaluation fails is left out.
+void computed_infer(
+    struct computed *computed, struct arena *arena, struct value *values, bool *is_known);

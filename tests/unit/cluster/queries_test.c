@@ -98,6 +98,35 @@ Test(queries, of_ordered_tables_read_only_the_rows_they_need)
     world_release(&world);
 }
 
+Test(queries, know_computed_columns_by_the_others)
+{
+    struct machine_world world;
+    start(&world);
+    make(
+        &world,
+        META,
+        "//tmp/h",
+        "schema=[{name=h;type=uint64;sort_order=ascending;expression=\"farm_hash(a) % 7\"};"
+        "{name=a;type=int64;sort_order=ascending};{name=b;type=int64;sort_order=ascending};"
+        "{name=v;type=int64}]");
+    for (int i = 0; i < 60; i++) {
+        const char *row = world_text(&world, "{a=%d;b=%d;v=%d}", i / 3, i % 3, i);
+        world_do(&world, META, "insert_rows", "{path=\"//tmp/h\"}", row);
+    }
+    assert_text(counts(&world, "* from [//tmp/h] where a = 4"), "3 3");
+    assert_text(counts(&world, "* from [//tmp/h] where a = 4 and b = 2"), "1 1");
+    assert_text(counts(&world, "* from [//tmp/h] where (a, b) = (4, 2)"), "1 1");
+    assert_text(counts(&world, "* from [//tmp/h] where (a, b) > (4, 2) and a = 4"), "0 0");
+    assert_text(counts(&world, "* from [//tmp/h] where a in (1, 5, 7, 100)"), "9 9");
+    assert_text(counts(&world, "* from [//tmp/h] where a in (1, 5) and b in (0, 1)"), "4 4");
+    assert_text(counts(&world, "* from [//tmp/h] where (a, b) in ((1, 1), (2, 7))"), "1 1");
+    assert_text(counts(&world, "* from [//tmp/h] where b = 1"), "60 20");
+    assert_text(counts(&world, "* from [//tmp/h] where a = 1 or b = 1"), "60 22");
+    assert_text(counts(&world, "* from [//tmp/h] where a = 4 and h = 100"), "0 0");
+    assert_text(counts(&world, "* from [//tmp/h] where h = 3 and a < 2"), "0 0");
+    world_release(&world);
+}
+
 Test(queries, say_what_they_have_done_only_if_asked)
 {
     struct machine_world world;
