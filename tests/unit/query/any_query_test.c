@@ -246,7 +246,7 @@ static void print_query(struct rng *rng, int nesting, struct buffer *text)
 Test(query_any, is_answered_or_refused)
 {
     uint64_t answered_count = 0;
-    for (uint64_t seed = 0; seed < 20000; seed++) {
+    for (uint64_t seed = 0; seed < 8000; seed++) {
         struct rng rng = {.state = seed};
         CLEANUP(world_release) struct world world = new_world();
         world.row_budget = 1 + rng_below(&rng, 5);
@@ -261,13 +261,13 @@ Test(query_any, is_answered_or_refused)
             answered_count++;
         }
     }
-    cr_assert(answered_count > 500, "%" PRIu64 " were answered", answered_count);
+    cr_assert(answered_count > 200, "%" PRIu64 " were answered", answered_count);
 }
 
 // What a query gives does not depend on how many rows a step may take.
 Test(query_any, gives_the_same_in_steps_of_any_size)
 {
-    for (uint64_t seed = 0; seed < 5000; seed++) {
+    for (uint64_t seed = 0; seed < 3000; seed++) {
         struct rng rng = {.state = seed};
         CLEANUP(world_release) struct world world = new_world();
         CLEANUP(buffer_releasep) struct buffer text = {0};
