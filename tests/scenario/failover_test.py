@@ -1,10 +1,11 @@
-"""The cluster of the synchronous replica dies under load: another one takes over, and no client notices.
+"""The cluster of the synchronous replica dies, or its network, under load: another one takes over, no client notices.
 
-    RETABLE_FAILOVER_COUNT   how often it is killed and how often stopped (SIGSTOP), 4 by default
+    RETABLE_FAILOVER_COUNT   how often it is killed, stopped (SIGSTOP) and cut off, 4 by default each
     RETABLE_FAILOVER_JSON    a file for the gaps
 
-`steady` commits rows and measures how long nothing is acknowledged. After each kill: no commit has failed, the tracker
-has switched once, and the daemon that comes back catches up. In the end all replicas hold every row once.
+`steady` commits rows and measures how long nothing is acknowledged. After each strike: no commit has failed, the
+tracker has switched once, and the daemon that comes back catches up. A link that flickers causes one switch. In the end
+all replicas hold every row once.
 """
 
 import json
@@ -13,10 +14,13 @@ import signal
 import statistics
 import subprocess
 import sys
+import time
 
+import relay
 import retable
 from retable import until
 
+CUTS = (relay.TO_DAEMON, relay.FROM_DAEMON)
 COUNT = int(os.environ.get("RETABLE_FAILOVER_COUNT", "4"))
 CLIENT_COUNT = 8
 TABLE = "//tmp/steady"
@@ -98,7 +102,10 @@ def strike(primary, nodes, steady, how):
     until(lambda: all_good(primary), "both replicas are good")
     steady.report()
     victim = sync_node(primary, nodes)
-    victim.process.send_signal(how)
+    if how in CUTS:
+        victim.relay.lose(how)
+    else:
+        victim.process.send_signal(how)
     # Reads go on as well, through whatever replica is synchronous by then.
     assert primary.lookup(TABLE, [{"key": 1}]) == [{"key": 1, "value": 1}]
     assert len(primary.select("key from [%s] where key < 3" % TABLE)) == 2
@@ -111,16 +118,38 @@ def strike(primary, nodes, steady, how):
             seen[key] += report[key]
         seen["longest_gap_ms"] = max(seen["longest_gap_ms"], report["longest_gap_ms"])
         seen["error"] = seen["error"] or report["error"]
-        return report["acknowledged"] > 10 * CLIENT_COUNT
+        return seen["acknowledged"] > 20 * CLIENT_COUNT
 
     until(goes_on, "commits are acknowledged again")
     assert seen["errors"] == 0, seen
     if how == signal.SIGKILL:
         victim.stop(signal.SIGKILL)
         victim.start()
+    elif how in CUTS:
+        victim.relay.break_connections()
     else:
         victim.process.send_signal(signal.SIGCONT)
     return seen["longest_gap_ms"]
+
+
+def flicker(primary, nodes, steady):
+    """The synchronous replica's link breaks twice a second, for longer than it takes to recover."""
+    primary.run("set", TRACKER + "/recovery_period", "2000")
+    until(lambda: all_good(primary), "both replicas are good")
+    steady.report()
+    victim = sync_node(primary, nodes)
+    before = len(history(primary))
+    for _ in range(8):
+        victim.relay.break_connections()
+        time.sleep(0.5)  # The pace of what goes wrong, not a wait.
+    assert len(history(primary)) == before + 1
+    report = steady.report()
+    assert report["errors"] == 0 and report["acknowledged"] > 0, report
+    primary.run("set", TRACKER + "/recovery_period", "200")
+
+
+def history(primary):
+    return json.loads(primary.run("tracker", "history", TABLE, "--format", "json"))
 
 
 def row_count(daemon):
@@ -131,7 +160,10 @@ def row_count(daemon):
 def main():
     with retable.World() as world:
         nodes = [world.node("first"), world.node("second")]
-        primary = world.coordinator("primary", *(word for node in nodes for word in ("--peer", node.name + "=" + node.address)))
+        for node in nodes:
+            node.relay = relay.Relay(node.address)
+        peers = [word for node in nodes for word in ("--peer", "%s=%s" % (node.name, node.relay.address))]
+        primary = world.coordinator("primary", *peers)
         make_tables(primary, nodes)
         primary.run("set", TRACKER + "/recovery_period", "200")
         until(lambda: all_good(primary), "both replicas are good")
@@ -139,8 +171,11 @@ def main():
         gaps = {}
         try:
             until(lambda: steady.report()["acknowledged"] > 0, "commits are acknowledged")
-            for how in (signal.SIGKILL, signal.SIGSTOP):
-                gaps[how.name] = [strike(primary, nodes, steady, how) for _ in range(COUNT)]
+            for how in (signal.SIGKILL, signal.SIGSTOP, *CUTS):
+                name = how.name if isinstance(how, signal.Signals) else "cut " + how
+                gaps[name] = [strike(primary, nodes, steady, how) for _ in range(COUNT)]
+            switch_count = len(history(primary))
+            flicker(primary, nodes, steady)
             until(lambda: all_good(primary), "both replicas are good")
             last = steady.stop()
         finally:
@@ -153,9 +188,9 @@ def main():
         for node in nodes:
             until(lambda: row_count(node) == expected, "%s has all %d rows" % (node.name, count))
 
-        history = json.loads(primary.run("tracker", "history", TABLE, "--format", "json"))
-        assert len(history) == 2 * COUNT, "%d switches for %d strikes" % (len(history), 2 * COUNT)
-        assert all(entry["actor"] == "tracker" and len(entry["changes"]) == 2 for entry in history)
+        strike_count = sum(len(values) for values in gaps.values())
+        assert switch_count == strike_count, "%d switches for %d strikes" % (switch_count, strike_count)
+        assert all(entry["actor"] == "tracker" and len(entry["changes"]) == 2 for entry in history(primary))
 
         summary = {
             name: {"median_ms": statistics.median(values), "worst_ms": max(values), "count": len(values)}
