@@ -387,6 +387,7 @@ static void free_table(struct tree *tree, struct table *table)
     assert(!table->sink);
     free_tablets(tree, table);
     arr_free(table->replicas);
+    computed_free(table->computed);
     tracker_options_release(&table->tracker_options);
     arena_release(&table->arena);
     free(table);
