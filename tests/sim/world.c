@@ -368,8 +368,8 @@ static void finish_read(struct world *world, uint32_t index, struct request *req
     world_trace(world, "%s reads at %" PRIu64, CLUSTER_NAMES[index], request->timestamp);
     CLEANUP(store_iterator_freep)
     struct store_iterator *iterator = store_stem_iterator_new(store, NULL, STORE_DATA);
-    request->error =
-        request->lookup ? lookup_run(request, iterator) : select_run(request, store, NULL, NULL, &(bool){0});
+    request->error = request->lookup ? lookup_run(request, iterator)
+                                     : select_run(request, store, NULL, NULL, &(bool){0});
 }
 
 static void forward(struct world *world, struct effect *effect)
