@@ -242,6 +242,7 @@ struct error *select_bind(struct request *request, struct table *const *tables)
 bool select_is_light(const struct request *request)
 {
     const struct select_plan *plan = request->select;
+    if (query_plan_is_slow(plan->plan)) return false;
     size_t range_count;
     const struct row_range *ranges = query_plan_ranges(plan->plan, &range_count);
     if (plan->path_count != 1 || !plan->tables[0].is_sorted) return false;

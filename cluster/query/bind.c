@@ -96,6 +96,7 @@ static struct error *bind_tables(
             TRY(query_bind(
                 binder->arena, syntax->subquery, schemas, count, options, &table->subplan));
             table->schema = output_schema(binder->arena, table->subplan);
+            binder->plan->is_slow = table->subplan->is_slow;
             schemas += count;
         } else if (syntax->arrays.count > 0) {
             TRY(check_count("ARRAY JOIN", syntax->arrays.count));
@@ -584,6 +585,7 @@ static struct error *bind_clauses(
     find_wanted_columns(plan);
     TRY(derive_ranges(binder, options));
     plan->slot_count = binder->typer.slot_count;
+    plan->is_slow |= binder->typer.is_slow;
     return NULL;
 }
 

@@ -35,34 +35,65 @@ struct error *bind_fail_argument(
 // What YTsaurus has and we have not, so that it is not taken for a misspelling.
 static const char *const NOT_SUPPORTED[] = {
     "_yt_has_permissions",
+    "_yt_last_seen_replica_set",
     "_yt_stored_replica_set",
     "bigb_hash",
-    "cast",
+    "cardinality_merge",
+    "cardinality_merge_state",
+    "cardinality_state",
+    "dict_sum",
     "even",
     "format_guid",
-    "format_timestamp_tz",
-    "regex_escape",
-    "regex_extract",
-    "regex_full_match",
-    "regex_partial_match",
-    "regex_replace_all",
-    "regex_replace_first",
+    "is_valid_utf8",
+    "make_ngrams",
     "sleep",
-    "timestamp_floor_day_tz",
-    "timestamp_floor_hour_tz",
-    "timestamp_floor_month_tz",
-    "timestamp_floor_quarter_tz",
-    "timestamp_floor_week_tz",
-    "timestamp_floor_year_tz",
+    "split",
+    "to_valid_utf8",
+    "uniq",
     "xdelta",
 };
 
+// The same, for want of time zones.
+static const char *const IN_TIME_ZONES[] = {
+    "format_timestamp_localtime",
+    "format_timestamp_tz",
+    "timestamp_floor_day_localtime",
+    "timestamp_floor_day_tz",
+    "timestamp_floor_hour_localtime",
+    "timestamp_floor_hour_tz",
+    "timestamp_floor_month_localtime",
+    "timestamp_floor_month_tz",
+    "timestamp_floor_quarter_localtime",
+    "timestamp_floor_quarter_tz",
+    "timestamp_floor_week_localtime",
+    "timestamp_floor_week_tz",
+    "timestamp_floor_year_localtime",
+    "timestamp_floor_year_tz",
+};
+
+static bool is_one_of(const struct syntax *call, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (syntax_is_name(call, names[i])) return true;
+    }
+    return false;
+}
+
 static struct error *fail_undefined(const struct syntax *call)
 {
-    for (size_t i = 0; i < sizeof NOT_SUPPORTED / sizeof NOT_SUPPORTED[0]; i++) {
-        if (!syntax_is_name(call, NOT_SUPPORTED[i])) continue;
+    if (is_one_of(call, NOT_SUPPORTED, sizeof NOT_SUPPORTED / sizeof NOT_SUPPORTED[0])) {
         return typed_at(
-            call, error_new(ERROR_GENERIC, "Function \"%s\" is not supported", NOT_SUPPORTED[i]));
+            call,
+            error_new(ERROR_GENERIC, "Function \"%.*s\" is not supported", SLICE(call->name)));
+    }
+    if (is_one_of(call, IN_TIME_ZONES, sizeof IN_TIME_ZONES / sizeof IN_TIME_ZONES[0])) {
+        return typed_at(
+            call,
+            error_new(
+                ERROR_GENERIC,
+                "Function \"%.*s\" is not supported: all times are in UTC here, so add the "
+                "difference to the time and use the function without a time zone",
+                SLICE(call->name)));
     }
     return typed_at(
         call, error_new(ERROR_GENERIC, "Undefined function \"%.*s\"", SLICE(call->name)));
@@ -75,28 +106,66 @@ static struct error *bind_function(
     if (!function) return fail_undefined(syntax);
     TRY(bind_check_argument_count(
         syntax, function->argument_count_min, function->argument_count_max));
-    struct expression *expression =
-        typed_new(typer, EXPRESSION_CALL, function->result, syntax->count);
-    expression->function = function;
+    struct expression **arguments = ARENA_NEW(typer->arena, struct expression *, syntax->count);
     for (uint32_t i = 0; i < syntax->count; i++) {
-        struct expression *argument;
-        TRY(bind_expression(typer, syntax->items[i], &argument));
+        TRY(bind_expression(typer, syntax->items[i], &arguments[i]));
         uint32_t parameter = MIN(i, FUNCTION_PARAMETER_COUNT_MAX - 1);
         while (function->types[parameter] == 0) parameter--;
         unsigned types = function->types[parameter];
-        if (!typed_fit(argument, types)) {
-            return bind_fail_argument(syntax, i, argument, typed_print_types(typer->arena, types));
+        if (!typed_fit(arguments[i], types)) {
+            return bind_fail_argument(
+                syntax, i, arguments[i], typed_print_types(typer->arena, types));
         }
-        expression->items[i] = argument;
     }
-    if (function->is_uniform) {
-        TRY(typed_unify_all(typer, syntax, expression->items, syntax->count));
-        if (function->result == VALUE_NULL) expression->type = expression->items[0]->type;
-    }
-    for (uint32_t i = 0; i < syntax->count; i++)
-        typed_set_item(expression, i, expression->items[i]);
-    *ret_expression = typed_fold(typer, expression);
+    if (function->is_uniform) TRY(typed_unify_all(typer, syntax, arguments, syntax->count));
+    *ret_expression = typed_call(typer, function, arguments, syntax->count);
     return NULL;
+}
+
+// Which function converts to a type, from strings and from numbers.
+static const struct {
+    const char *type;
+    const char *from_string;
+    const char *from_number;
+    const char *from_other;
+} CASTS[] = {
+    {"int64", "parse_int64", "int64", "int64"},
+    {"uint64", "parse_uint64", "uint64", "uint64"},
+    {"double", "parse_double", "double", "double"},
+    {"boolean", "boolean", "boolean", "boolean"},
+    {"string", "string", "numeric_to_string", "string"},
+    {"any", "to_any", "to_any", "to_any"},
+};
+
+struct error *bind_cast(
+    struct typer *typer, const struct syntax *syntax, struct expression **ret_expression)
+{
+    struct expression *item;
+    TRY(bind_expression(typer, syntax->items[0], &item));
+    for (size_t i = 0; i < sizeof CASTS / sizeof CASTS[0]; i++) {
+        if (!syntax_is_name(syntax, CASTS[i].type)) continue;
+        const char *name = typed_is_number(item)        ? CASTS[i].from_number
+                           : item->type == VALUE_STRING ? CASTS[i].from_string
+                                                        : CASTS[i].from_other;
+        const struct function *function = function_find(slice_from_text(name));
+        if (!typed_fit(item, function->types[0])) {
+            return typed_at(
+                syntax,
+                error_new(
+                    ERROR_GENERIC,
+                    "CAST cannot make %s of %s",
+                    CASTS[i].type,
+                    expression_type_name(item)));
+        }
+        *ret_expression = typed_call(typer, function, &item, 1);
+        return NULL;
+    }
+    return typed_at(
+        syntax,
+        error_new(
+            ERROR_GENERIC,
+            "Unknown type \"%.*s\" in CAST: expected int64, uint64, double, boolean, string or any",
+            SLICE(syntax->name)));
 }
 
 struct error *bind_call(

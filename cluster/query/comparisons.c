@@ -246,6 +246,17 @@ struct error *bind_like(
             return typed_fail_operand(typer, syntax->items[i], items[i], "string");
         }
     }
+    if (syntax->is_regex) {
+        if (syntax->count == 3) {
+            return typed_at(
+                syntax->items[2], error_new(ERROR_GENERIC, "RLIKE and REGEXP take no ESCAPE"));
+        }
+        const struct function *rlike = function_find(SLICE_OF("rlike"));
+        struct expression *call =
+            typed_call(typer, rlike, (struct expression *[]){items[1], items[0]}, 2);
+        *ret_expression = syntax->is_negated ? typed_not(typer, call) : call;
+        return NULL;
+    }
     struct expression *expression =
         typed_binary(typer, EXPRESSION_LIKE, VALUE_BOOLEAN, items[0], items[1]);
     expression->ignores_case = syntax->ignores_case;

@@ -43,6 +43,10 @@ static struct error *bind(
     struct query_bind_options options = {0};
     TRY(query_bind(&computed->arena, query, &inputs, 1, &options, &plan));
     if (plan->is_grouped) return error_new(ERROR_GENERIC, "It is not an expression over one row");
+    if (plan->is_slow) {
+        return error_new(
+            ERROR_GENERIC, "Regular expressions are too slow for a column that is computed");
+    }
     enum value_type wanted = column_value_type(column->type);
     if (plan->types[0] != wanted && plan->types[0] != VALUE_NULL) {
         return error_new(

@@ -18,6 +18,7 @@ void evaluator_release(struct evaluator *evaluator)
 {
     free(evaluator->slots);
     arena_release(&evaluator->scratch);
+    regex_cache_release(&evaluator->context.regexes);
     error_free(evaluator->context.error);
     *evaluator = (struct evaluator){0};
 }

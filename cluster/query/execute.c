@@ -19,6 +19,9 @@
 
 #include <assert.h>
 
+// Of a slow query: each row may take a hundredth of a second.
+enum { SLOW_STEP_ROW_COUNT = 16 };
+
 enum state { READING, GROUPING, ORDERING, TOTALING, FINISHED };
 
 struct query_execution {
@@ -443,6 +446,7 @@ struct query_statistics query_execution_statistics(const struct query_execution 
 struct error *query_step(struct query_execution *execution, uint64_t row_budget, bool *ret_done)
 {
     uint64_t budget = MAX(row_budget, 1);
+    if (execution->plan->is_slow) budget = MIN(budget, SLOW_STEP_ROW_COUNT);
     while (budget > 0 && execution->state != FINISHED) {
         switch (execution->state) {
         case READING: TRY(read_rows(execution, &budget)); break;

@@ -50,13 +50,13 @@ bool function_node_value(const struct node *node, struct value *value)
     return false;
 }
 
-#define ONE(name, type, result, code)                          \
-    {                                                          \
-        name, 1, 1, {type}, false, VALUE_##result, false, code \
+#define ONE(name, type, result, code)                                 \
+    {                                                                 \
+        name, 1, 1, {type}, false, VALUE_##result, false, false, code \
     }
-#define TWO(name, first, second, result, code)                          \
-    {                                                                   \
-        name, 2, 2, {first, second}, false, VALUE_##result, false, code \
+#define TWO(name, first, second, result, code)                                 \
+    {                                                                          \
+        name, 2, 2, {first, second}, false, VALUE_##result, false, false, code \
     }
 
 // The table reads best with a function a line.
@@ -72,7 +72,7 @@ static const struct function functions[] = {
     ONE("parse_uint64", TYPES_STRING, UINT64, call_parse_uint64),
     ONE("parse_double", TYPES_STRING, DOUBLE, call_parse_double),
 
-    {"abs", 1, 1, {TYPES_NUMBER}, true, VALUE_NULL, false, call_abs},
+    {"abs", 1, 1, {TYPES_NUMBER}, true, VALUE_NULL, false, false, call_abs},
     ONE("acos", TYPES_DOUBLE, DOUBLE, call_acos),
     ONE("asin", TYPES_DOUBLE, DOUBLE, call_asin),
     ONE("cbrt", TYPES_DOUBLE, DOUBLE, call_cbrt),
@@ -106,15 +106,24 @@ static const struct function functions[] = {
     TWO("gcd", TYPES_UINT64, TYPES_UINT64, UINT64, call_gcd),
     TWO("lcm", TYPES_UINT64, TYPES_UINT64, UINT64, call_lcm),
     TWO("xor", TYPES_UINT64, TYPES_UINT64, UINT64, call_xor),
-    {"greatest", 1, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_SCALAR}, true, VALUE_NULL, true, call_greatest},
+    {"greatest", 1, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_SCALAR}, true, VALUE_NULL, true, false, call_greatest},
 
     ONE("length", TYPES_STRING, INT64, call_length),
     ONE("lower", TYPES_STRING, STRING, call_lower),
     ONE("upper", TYPES_STRING, STRING, call_upper),
-    {"concat", 1, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_STRING}, false, VALUE_STRING, false, call_concat},
+    {"concat", 1, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_STRING}, false, VALUE_STRING, false, false, call_concat},
     TWO("is_substr", TYPES_STRING, TYPES_STRING, BOOLEAN, call_is_substr),
     TWO("is_prefix", TYPES_STRING, TYPES_STRING, BOOLEAN, call_is_prefix),
-    {"farm_hash", 1, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_INTEGER | TYPES_BOOLEAN | TYPES_STRING}, false, VALUE_UINT64, true, call_farm_hash},
+    {"farm_hash", 1, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_INTEGER | TYPES_BOOLEAN | TYPES_STRING}, false, VALUE_UINT64, true, false, call_farm_hash},
+
+    {"regex_full_match", 2, 2, {TYPES_STRING}, false, VALUE_BOOLEAN, true, true, call_regex_full_match},
+    {"regex_partial_match", 2, 2, {TYPES_STRING}, false, VALUE_BOOLEAN, true, true, call_regex_partial_match},
+    // The operator: a keyword, so that nobody can call it.
+    {"rlike", 2, 2, {TYPES_STRING}, false, VALUE_BOOLEAN, false, true, call_regex_partial_match},
+    {"regex_replace_first", 3, 3, {TYPES_STRING}, false, VALUE_STRING, false, true, call_regex_replace_first},
+    {"regex_replace_all", 3, 3, {TYPES_STRING}, false, VALUE_STRING, false, true, call_regex_replace_all},
+    {"regex_extract", 3, 3, {TYPES_STRING}, false, VALUE_STRING, false, true, call_regex_extract},
+    ONE("regex_escape", TYPES_STRING, STRING, call_regex_escape),
 
     ONE("timestamp_floor_hour", TYPES_INT64, INT64, call_timestamp_floor_hour),
     ONE("timestamp_floor_day", TYPES_INT64, INT64, call_timestamp_floor_day),
@@ -142,9 +151,9 @@ static const struct function functions[] = {
     ONE("any_to_yson_string", TYPES_ANY, STRING, call_any_to_yson_string),
     ONE("yson_string_to_any", TYPES_STRING, ANY, call_yson_string_to_any),
     ONE("to_any", TYPES_SCALAR | TYPES_ANY, ANY, call_to_any),
-    {"make_entity", 0, 0, {TYPES_SCALAR | TYPES_ANY}, false, VALUE_ANY, false, call_make_entity},
-    {"make_list", 0, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_SCALAR | TYPES_ANY}, false, VALUE_ANY, true, call_make_list},
-    {"make_map", 0, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_SCALAR | TYPES_ANY}, false, VALUE_ANY, true, call_make_map},
+    {"make_entity", 0, 0, {TYPES_SCALAR | TYPES_ANY}, false, VALUE_ANY, false, false, call_make_entity},
+    {"make_list", 0, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_SCALAR | TYPES_ANY}, false, VALUE_ANY, true, false, call_make_list},
+    {"make_map", 0, EXPRESSION_TUPLE_SIZE_MAX, {TYPES_SCALAR | TYPES_ANY}, false, VALUE_ANY, true, false, call_make_map},
 };
 // clang-format on
 

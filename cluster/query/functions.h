@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "cluster/query/regex_cache.h"
 #include "model/value.h"
 
 // Sets of types, for arguments.
@@ -28,6 +29,7 @@ enum { FUNCTION_PARAMETER_COUNT_MAX = 3 };
 struct function_context {
     struct arena *scratch; // For the bytes of results; emptied when the row has been dealt with.
     struct error *error;   // Set to fail.
+    struct regex_cache regexes;
 };
 
 typedef struct value function_code(
@@ -41,6 +43,9 @@ struct function {
     bool is_uniform;                             // All arguments are of one type,
     enum value_type result; // which is that of the result if this says VALUE_NULL.
     bool takes_null;        // Otherwise null gives null and the function is not called.
+    // A call may take milliseconds: it is not computed while a query is bound, nor for a computed
+    // column, and steps of a query with it are of few rows.
+    bool is_slow;
     // Gives the value of a call; `column` of it is not looked at.
     function_code *call;
 };

@@ -202,6 +202,11 @@ expression(E) ::= NAME(N) LEFT_PARENTHESIS STAR(S) RIGHT_PARENTHESIS(D).
     E = syntax_call(parser, N, syntax_list_add(parser, (struct syntax_list){0}, star), D);
 }
 
+expression(E) ::= CAST(C) LEFT_PARENTHESIS expression(X) AS name(T) RIGHT_PARENTHESIS(D).
+{
+    E = syntax_cast(parser, C, X, T, D);
+}
+
 expression(E) ::= PLUS(T) expression(X). [TILDE]
 {
     E = syntax_unary(parser, OPERATOR_PLUS, T, X);
@@ -324,16 +329,8 @@ expression(E) ::=
 %type like { struct token }
 like(L) ::= LIKE(T).    { L = T; }
 like(L) ::= ILIKE(T).   { L = T; }
-like(L) ::= RLIKE(T).
-{
-    parser_refuse(parser, T, "RLIKE");
-    L = T;
-}
-like(L) ::= REGEXP(T).
-{
-    parser_refuse(parser, T, "REGEXP");
-    L = T;
-}
+like(L) ::= RLIKE(T).   { L = T; }
+like(L) ::= REGEXP(T).  { L = T; }
 expression(E) ::= expression(X) like(L) expression(Y). [LIKE]
 {
     E = syntax_like(parser, X, L, false, Y, NULL);

@@ -5,6 +5,8 @@
 #include "cluster/query/query.h"
 #include "cluster/query/syntax.h"
 
+#include <strings.h>
+
 // What lemon generates.
 void *grammar_Alloc(void *(*allocate)(size_t size));
 void grammar_Free(void *grammar, void (*deallocate)(void *memory));
@@ -38,6 +40,13 @@ static bool is_range_list(struct lexer lexer)
     return false;
 }
 
+// Whether a name is the CAST of `cast(x as type)`, rather than a column of that name.
+static bool is_cast(struct token name, struct lexer lexer)
+{
+    return name.text.size == 4 && strncasecmp(name.text.data, "cast", 4) == 0 &&
+           lexer_next(&lexer).kind == TOKEN_LEFT_PARENTHESIS;
+}
+
 static struct error *parse(struct parser *parser)
 {
     struct slice text = parser->query->text;
@@ -50,6 +59,7 @@ static struct error *parse(struct parser *parser)
             break;
         }
         if (token.kind == TOKEN_BETWEEN && is_range_list(lexer)) token.kind = TOKEN_BETWEEN_RANGES;
+        if (token.kind == TOKEN_NAME && is_cast(token, lexer)) token.kind = TOKEN_CAST;
         // The end has no place of its own in the grammar, but one in messages.
         grammar_(grammar, token.kind, token, parser);
         if (token.kind == LEXER_END) break;

@@ -17,6 +17,11 @@ const struct row_range *query_plan_ranges(const struct query_plan *plan, size_t 
     return plan->ranges;
 }
 
+bool query_plan_is_slow(const struct query_plan *plan)
+{
+    return plan->is_slow;
+}
+
 static struct node *explain_value(struct arena *arena, const struct value *value)
 {
     switch ((enum value_type)value->type) {

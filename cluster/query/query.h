@@ -87,6 +87,9 @@ MUST_USE struct node *query_plan_explain(const struct query_plan *plan, struct a
 // The key ranges that will be read of the table `from`, derived from `where`.
 const struct row_range *query_plan_ranges(const struct query_plan *plan, size_t *ret_count);
 
+// Whether a single row may take milliseconds, so that even few rows are no matter of a moment.
+bool query_plan_is_slow(const struct query_plan *plan);
+
 // 0 stands for no limit.
 struct query_limits {
     uint64_t input_row_count_max;  // Rows read, of all tables.
@@ -124,8 +127,9 @@ MUST_USE struct query_execution *query_execution_new(
 // NULL is allowed, and so is the middle of an execution.
 void query_execution_free(struct query_execution *execution);
 
-// Reads and writes about `row_budget` rows. `*ret_done` tells whether that was all. After an error,
-// of the engine, the source or the sink, nothing but freeing is left to do.
+// Reads and writes about `row_budget` rows, fewer if the plan is slow. `*ret_done` tells whether
+// that was all. After an error, of the engine, the source or the sink, nothing but freeing is left
+// to do.
 MUST_USE struct error *query_step(
     struct query_execution *execution, uint64_t row_budget, bool *ret_done);
 

@@ -359,6 +359,20 @@ struct syntax *syntax_call(
     return syntax;
 }
 
+struct syntax *syntax_cast(
+    struct parser *parser,
+    struct token begin,
+    struct syntax *item,
+    struct token type,
+    struct token end)
+{
+    uint32_t end_offset = offset_of(parser, end) + (uint32_t)end.text.size;
+    struct syntax *syntax = new_syntax(parser, SYNTAX_CAST, offset_of(parser, begin), end_offset);
+    syntax->name = syntax_name(parser, type);
+    add_item(parser, syntax, item);
+    return syntax;
+}
+
 struct syntax *syntax_parentheses(
     struct parser *parser, struct token begin, struct syntax_list items, struct token end)
 {
@@ -462,6 +476,7 @@ struct syntax *syntax_like(
     struct syntax *syntax = new_syntax(parser, SYNTAX_LIKE, text->begin, pattern->end);
     syntax->is_negated = is_negated;
     syntax->ignores_case = like.kind == TOKEN_ILIKE;
+    syntax->is_regex = like.kind == TOKEN_RLIKE || like.kind == TOKEN_REGEXP;
     add_item(parser, syntax, text);
     add_item(parser, syntax, pattern);
     if (escape) add_item(parser, syntax, escape);
@@ -717,6 +732,7 @@ static bool is_primary(const struct syntax *syntax)
     case SYNTAX_STAR:
     case SYNTAX_CALL:
     case SYNTAX_TUPLE:
+    case SYNTAX_CAST:
     case SYNTAX_CASE: return true;
     case SYNTAX_ALIAS: return true; // It is printed as its name.
     case SYNTAX_UNARY:
@@ -822,7 +838,13 @@ void syntax_print(const struct syntax *syntax, struct buffer *buffer)
     case SYNTAX_BETWEEN: print_between(syntax, buffer); break;
     case SYNTAX_LIKE:
         print_operand(syntax->items[0], buffer);
-        buffer_print(buffer, "%s %s ", negation, syntax->ignores_case ? "ILIKE" : "LIKE");
+        buffer_print(
+            buffer,
+            "%s %s ",
+            negation,
+            syntax->is_regex       ? "RLIKE"
+            : syntax->ignores_case ? "ILIKE"
+                                   : "LIKE");
         print_items(syntax, 1, " ESCAPE ", buffer);
         break;
     case SYNTAX_IS_NULL:
@@ -830,6 +852,11 @@ void syntax_print(const struct syntax *syntax, struct buffer *buffer)
         buffer_print(buffer, " IS%s NULL", negation);
         break;
     case SYNTAX_ALIAS: print_name(syntax->name, buffer); break;
+    case SYNTAX_CAST:
+        buffer_append_text(buffer, "CAST(");
+        syntax_print(syntax->items[0], buffer);
+        buffer_print(buffer, " AS %.*s)", SLICE(syntax->name));
+        break;
     case SYNTAX_CASE: print_case(syntax, buffer); break;
     }
 }

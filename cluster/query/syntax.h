@@ -24,6 +24,7 @@ enum syntax_kind {
     SYNTAX_LIKE,      // The text, the pattern, and the escape symbol if there is one.
     SYNTAX_IS_NULL,   // One item.
     SYNTAX_ALIAS,     // One item and its `name`.
+    SYNTAX_CAST,      // One item and the `name` of a type.
     SYNTAX_CASE, // The operand if there is one, pairs of WHEN and THEN, and ELSE if there is one.
 };
 
@@ -55,6 +56,7 @@ struct syntax {
     uint8_t operation;    // enum syntax_operator, of UNARY and BINARY.
     bool is_negated;      // NOT IN, NOT BETWEEN, NOT LIKE, IS NOT NULL.
     bool ignores_case;    // ILIKE.
+    bool is_regex;        // RLIKE, alias REGEXP.
     bool has_operand;     // CASE.
     bool is_out_of_range; // An integer literal that only a minus in front of it would make right.
     uint16_t depth;       // 1 for a leaf.
@@ -170,6 +172,12 @@ struct syntax *syntax_concatenate( // A call of concat.
     struct syntax *right);
 struct syntax *syntax_logical(
     struct parser *parser, enum syntax_kind kind, struct syntax *left, struct syntax *right);
+struct syntax *syntax_cast(
+    struct parser *parser,
+    struct token begin,
+    struct syntax *item,
+    struct token type,
+    struct token end);
 struct syntax *syntax_call(
     struct parser *parser, struct token name, struct syntax_list arguments, struct token end);
 

@@ -259,6 +259,20 @@ struct expression *typed_logical(
     return typed_fold(typer, expression);
 }
 
+struct expression *typed_call(
+    struct typer *typer,
+    const struct function *function,
+    struct expression *const *arguments,
+    uint32_t count)
+{
+    struct expression *call = typed_new(typer, EXPRESSION_CALL, function->result, count);
+    call->function = function;
+    if (function->result == VALUE_NULL) call->type = arguments[0]->type;
+    for (uint32_t i = 0; i < count; i++) typed_set_item(call, i, arguments[i]);
+    typer->is_slow |= function->is_slow;
+    return function->is_slow ? call : typed_fold(typer, call);
+}
+
 struct expression *typed_not(struct typer *typer, struct expression *item)
 {
     return typed_fold(typer, typed_unary(typer, EXPRESSION_NOT, VALUE_BOOLEAN, item));

@@ -34,6 +34,13 @@ struct expression *typed_binary(
     struct expression *left,
     struct expression *right);
 
+// A call of a function, folded if that is quick.
+struct expression *typed_call(
+    struct typer *typer,
+    const struct function *function,
+    struct expression *const *arguments,
+    uint32_t count);
+
 // The negation of a boolean; whether an item is null.
 struct expression *typed_not(struct typer *typer, struct expression *item);
 struct expression *typed_is_null(struct typer *typer, struct expression *item, bool is_negated);

@@ -95,6 +95,7 @@ static struct error *bind_kind(
         return NULL;
     }
     case SYNTAX_ALIAS: return bind_alias(typer, syntax, ret_expression);
+    case SYNTAX_CAST: return bind_cast(typer, syntax, ret_expression);
     case SYNTAX_CASE: return bind_case(typer, syntax, ret_expression);
     }
     return NULL;

@@ -76,6 +76,8 @@ MUST_USE struct error *bind_transform(
     struct typer *typer, const struct syntax *syntax, struct expression **ret_expression);
 
 // calls.c
+MUST_USE struct error *bind_cast(
+    struct typer *typer, const struct syntax *syntax, struct expression **ret_expression);
 MUST_USE struct error *bind_call(
     struct typer *typer, const struct syntax *syntax, struct expression **ret_expression);
 MUST_USE struct error *bind_check_argument_count(

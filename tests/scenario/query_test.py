@@ -51,7 +51,11 @@ def check_queries(node, table):
     assert tags == [{"n": 3}, {"n": 2}], tags
     assert "forbidden" in node.refused("select-rows", "* from [%s]" % table, "--forbid-full-scan")
     assert "no value" in node.refused("select-rows", "* from [%s] where day = {x}" % table)
-    assert "REGEXP is not supported" in node.refused("select-rows", "* from [%s] where id regexp 'x'" % table)
+    found = node.select("cast(day as string) as d, id from [%s] where id regexp '^i[23]$' and day = 1 order by id limit 2" % table)
+    assert found == [{"d": "1", "id": "i2"}, {"d": "1", "id": "i3"}], found
+    # A pattern that would go on for ages comes to an end, and says why.
+    endless = "regex_full_match('(a+)+b', '%s') as x from [%s] limit 1" % ("a" * 50 + "cb", table)
+    assert "too many ways to match" in node.refused("select-rows", endless)
     items = node.select("int64(x) as x from [%s] array join make_list(7, 8) as x where day = 0 and id = 'i1'" % table)
     assert items == [{"x": 7}, {"x": 8}], items
     assert len(node.select("* from [%s]" % table, "--output-row-limit", "3", "--allow-incomplete-result")) == 3

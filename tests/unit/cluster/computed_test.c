@@ -63,6 +63,7 @@ Test(computed, wrong_expressions_are_refused)
         {"k as a, u", "Error in the expression"},
         {"k) as a, (k", "It is not an expression"},
         {"sum(k)", "Error in the expression"},
+        {"if(u rlike \\\"a\\\", 1, 2)", "Regular expressions are too slow"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct machine_world world;

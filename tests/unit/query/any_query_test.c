@@ -119,7 +119,8 @@ static void print_expression(struct rng *rng, int depth, struct buffer *text)
         "pow",
         "lcm",
         "array_agg",
-        "regex_full_match"};
+        "regex_full_match",
+        "regex_replace_all"};
     if (depth == 0) {
         print_list(rng, leaves, sizeof leaves / sizeof leaves[0], text);
         return;

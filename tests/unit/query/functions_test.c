@@ -86,7 +86,9 @@ Test(query_functions, of_times)
         fail(&world, "format_timestamp(k, '%Q')"), "Unknown conversion \"%Q\" in a format of time");
     assert_text(
         fail(&world, "timestamp_floor_day_tz(k, 'Europe/Berlin')"),
-        "Function \"timestamp_floor_day_tz\" is not supported");
+        "Function \"timestamp_floor_day_tz\" is not supported: all times are in UTC here, so add "
+        "the "
+        "difference to the time and use the function without a time zone");
 }
 
 Test(query_functions, look_into_yson)
@@ -158,8 +160,100 @@ Test(query_functions, make_yson)
 Test(query_functions, of_ytsaurus_that_are_not_here_are_refused_by_name)
 {
     CLEANUP(world_release) struct world world = new_world();
-    assert_text(
-        fail(&world, "regex_full_match('a', s)"), "Function \"regex_full_match\" is not supported");
-    assert_text(fail(&world, "XDELTA(s)"), "Function \"xdelta\" is not supported");
+    assert_text(fail(&world, "XDELTA(s)"), "Function \"XDELTA\" is not supported");
     assert_text(fail(&world, "no_such(s)"), "Undefined function \"no_such\"");
+}
+
+Test(query_functions, match_regular_expressions)
+{
+    CLEANUP(world_release) struct world world = new_world();
+    assert_text(value(&world, "regex_full_match('a.c', s)"), "true");
+    assert_text(value(&world, "regex_full_match('b', s)"), "false");
+    assert_text(value(&world, "regex_full_match('a|abc', s)"), "true");
+    assert_text(value(&world, "regex_partial_match('[bx]', s)"), "true");
+    assert_text(value(&world, "regex_partial_match('^b', s)"), "false");
+    assert_text(value(&world, "regex_partial_match('(?i)B', s)"), "true");
+    // As in YTsaurus, null is matched by nothing here, while the operator gives null.
+    assert_text(value(&world, "regex_full_match('a', string(z))"), "false");
+    assert_text(value(&world, "string(z) rlike 'a'"), "#");
+    assert_text(value(&world, "s rlike 'B'"), "false");
+    assert_text(value(&world, "s regexp 'b+'"), "true");
+    assert_text(value(&world, "s not rlike 'b+'"), "false");
+    assert_text(fail(&world, "s rlike 'b' escape 'x'"), "RLIKE and REGEXP take no ESCAPE");
+    assert_text(fail(&world, "regex_full_match('(', s)"), "Error parsing regular expression \"(\"");
+    assert_text(
+        fail(&world, "s rlike 5"), "Type mismatch in expression \"5\": expected string, got int64");
+}
+
+Test(query_functions, replace_by_regular_expressions)
+{
+    CLEANUP(world_release) struct world world = new_world();
+    assert_text(value(&world, "regex_replace_first('[a-z]', s, '-')"), "-bc");
+    assert_text(value(&world, "regex_replace_first('x', s, '-')"), "abc");
+    assert_text(value(&world, "regex_replace_all('[ac]', s, '<\\\\0>')"), "<a>b<c>");
+    assert_text(value(&world, "regex_replace_all('(.)(.)', s, '\\\\2\\\\1\\\\\\\\')"), "ba\\c");
+    // Nothing is replaced between, before and after characters, but not where something just was.
+    assert_text(value(&world, "regex_replace_all('x*', s, '-')"), "-a-b-c-");
+    assert_text(value(&world, "regex_replace_all('b*', s, '-')"), "-a-c-");
+    assert_text(value(&world, "regex_replace_all('', '\xd1\x8b', '-')"), "-\xd1\x8b-");
+    assert_text(value(&world, "regex_replace_all('', '', '-')"), "-");
+    assert_text(value(&world, "regex_extract('(b)(c)', s, '\\\\2!')"), "c!");
+    assert_text(value(&world, "regex_extract('x', s, '\\\\0')"), "");
+    assert_text(value(&world, "regex_replace_all('b', s, string(z))"), "#");
+    assert_text(value(&world, "regex_escape('a.b_1')"), "a\\.b_1");
+    assert_text(value(&world, "regex_full_match(regex_escape('[a\\0]'), '[a\\0]')"), "true");
+    assert_text(
+        fail(&world, "regex_replace_all('b', s, '\\\\1')"),
+        "Rewrite \"\\1\" asks for group 1, and regular expression \"b\" has 0");
+    assert_text(
+        fail(&world, "regex_replace_all('b', s, 'x\\\\')"),
+        "In rewrite \"x\\\" a backslash is not followed by a digit or a backslash");
+}
+
+Test(query_functions, of_regular_expressions_do_their_work_in_small_steps)
+{
+    CLEANUP(world_release) struct world world;
+    world_init(&world);
+    struct world_table *table = world_add(
+        &world, "//t", "[{name=k;type=int64;sort_order=ascending};{name=v;type=int64}]", "");
+    for (int64_t k = 0; k < 100; k++) {
+        struct value row[] = {value_int64(0, k), value_null(1)};
+        world_table_add(&world, table, row);
+    }
+    world_table_sort(table);
+    world.row_budget = 1000;
+    (void)world_get(&world, "sum(1) as n from [//t] group by 1 as g");
+    uint64_t step_count = world.step_count;
+    assert_text(
+        world_get(
+            &world, "sum(1) as n from [//t] where numeric_to_string(k) rlike '^1' group by 1 as g"),
+        "11");
+    cr_expect_gt(world.step_count, step_count + 5);
+    // What is constant is not computed while the query is bound.
+    assert_text(
+        world_get(
+            &world,
+            "sum(1) as n from [//t] where if(k < 0, regex_full_match('(', 'a'), true) group by 1 "
+            "as g"),
+        "100");
+}
+
+Test(query_functions, cast)
+{
+    CLEANUP(world_release) struct world world = new_world();
+    assert_text(value(&world, "cast(d as int64)"), "1");
+    assert_text(value(&world, "CAST(i AS Uint64)"), "7u");
+    assert_text(value(&world, "cast(u as double) / 2"), "2.5");
+    assert_text(value(&world, "cast('12' as int64) + 1"), "13");
+    assert_text(value(&world, "cast(-1.5 as string)"), "-1.5");
+    assert_text(value(&world, "cast(get_any(y, '/h') as string)"), "text");
+    assert_text(value(&world, "cast(b as boolean)"), "true");
+    assert_text(value(&world, "cast(u as any)"), "5u");
+    assert_text(value(&world, "cast(n as string)"), "#");
+    assert_text(value(&world, "cast(null as string)"), "#");
+    assert_text(fail(&world, "cast('x' as int64)"), "Cannot parse int64 value from \"x\"");
+    assert_text(fail(&world, "cast(i as boolean)"), "CAST cannot make boolean of int64");
+    assert_text(
+        fail(&world, "cast(i as date)"),
+        "Unknown type \"date\" in CAST: expected int64, uint64, double, boolean, string or any");
 }

@@ -182,12 +182,6 @@ Test(query_parse, refuses_by_name_what_is_not_offered)
     assert_text(
         fail_to_parse(&arena, "a from [//t] join (b from [//u]) as u on a = u.b"),
         "A subquery in JOIN is not supported (at offset 18)");
-    assert_text(
-        fail_to_parse(&arena, "a from [//t] where a rlike 'b'"),
-        "RLIKE is not supported (at offset 21)");
-    assert_text(
-        fail_to_parse(&arena, "a from [//t] where a not regexp 'b'"),
-        "REGEXP is not supported (at offset 25)");
 }
 
 static const char *repeat(struct arena *arena, const char *text, size_t count)
