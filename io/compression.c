@@ -16,6 +16,8 @@ enum {
     GZIP_LEVEL = 1, // Most clients are near.
     BLOCK_HEAD_SIZE = 10,
     RAW_SIZE_SIZE = 8,
+    RAW_BLOCK_SIZE_MAX = 1 << 20, // Of those that we make.
+    PACKED_BLOCK_SIZE_MIN = 256,  // Smaller ones are not worth compressing.
 };
 
 enum block_codec {
@@ -39,26 +41,31 @@ struct decoder {
     struct buffer block; // What has come of a block.
 };
 
-// What is accepted as block codecs, and answered by blocks of codec null: clients look at each
-// block's id, and on the way between neighbours compression costs more than it saves.
-static const char *const BLOCK_ENCODINGS[] = {
-    "z-zstd_1",
-    "z-zstd_3",
-    "z-zstd_7",
-    "z-zstd08_1",
-    "z-zstd08_3",
-    "z-zstd08_7",
-    "z-snappy",
-    "z-lz4",
-    "z-lz4-fast14-safe",
-    "z-lz4-hc-safe",
-    "z-null",
+// What is accepted and answered as block codecs.
+struct block_encoding {
+    const char *name;
+    enum block_codec codec;
+    int zstd_level;
 };
 
-static const char *find_block_encoding(struct slice name)
+static const struct block_encoding BLOCK_ENCODINGS[] = {
+    {"z-zstd_1", BLOCK_ZSTD_1, 1},
+    {"z-zstd_3", BLOCK_ZSTD_3, 3},
+    {"z-zstd_7", BLOCK_ZSTD_7, 7},
+    {"z-zstd08_1", BLOCK_ZSTD_1, 1},
+    {"z-zstd08_3", BLOCK_ZSTD_3, 3},
+    {"z-zstd08_7", BLOCK_ZSTD_7, 7},
+    {"z-snappy", BLOCK_SNAPPY, 0},
+    {"z-lz4", BLOCK_LZ4_FAST, 0},
+    {"z-lz4-fast14-safe", BLOCK_LZ4_FAST, 0},
+    {"z-lz4-hc-safe", BLOCK_LZ4_HC, 0},
+    {"z-null", BLOCK_NULL, 0},
+};
+
+static const struct block_encoding *find_block_encoding(struct slice name)
 {
     for (size_t i = 0; i < sizeof BLOCK_ENCODINGS / sizeof *BLOCK_ENCODINGS; i++) {
-        if (slice_equal_text(name, BLOCK_ENCODINGS[i])) return BLOCK_ENCODINGS[i];
+        if (slice_equal_text(name, BLOCK_ENCODINGS[i].name)) return &BLOCK_ENCODINGS[i];
     }
     return NULL;
 }
@@ -280,8 +287,9 @@ struct error *decoder_finish(struct decoder *decoder)
 // Encoding
 
 struct encoder {
-    bool is_gzip;
+    const struct block_encoding *block; // NULL: gzip.
     z_stream zlib;
+    ZSTD_CCtx *zstd; // NULL until it is needed.
 };
 
 // The next name of a list like `br, gzip;q=0.5, identity`; those with q=0 are left out.
@@ -311,7 +319,7 @@ static bool next_name(struct slice *list, struct slice *ret_name)
 
 struct encoder *encoder_new(struct slice accepted, const char **ret_encoding)
 {
-    const char *block = NULL;
+    const struct block_encoding *block = NULL;
     bool has_gzip = false;
     struct slice name;
     while (!block && next_name(&accepted, &name)) {
@@ -320,9 +328,9 @@ struct encoder *encoder_new(struct slice accepted, const char **ret_encoding)
     }
     if (!block && !has_gzip) return NULL;
     struct encoder *encoder = must_alloc(calloc(1, sizeof *encoder));
-    *ret_encoding = block ? block : "gzip";
-    encoder->is_gzip = !block;
-    if (encoder->is_gzip) {
+    *ret_encoding = block ? block->name : "gzip";
+    encoder->block = block;
+    if (!block) {
         int code = deflateInit2(
             &encoder->zlib, GZIP_LEVEL, Z_DEFLATED, WINDOW_BITS_GZIP, 8, Z_DEFAULT_STRATEGY);
         if (code != Z_OK) abort();
@@ -333,7 +341,8 @@ struct encoder *encoder_new(struct slice accepted, const char **ret_encoding)
 void encoder_free(struct encoder *encoder)
 {
     if (!encoder) return;
-    if (encoder->is_gzip) (void)deflateEnd(&encoder->zlib);
+    if (!encoder->block) (void)deflateEnd(&encoder->zlib);
+    (void)ZSTD_freeCCtx(encoder->zstd);
     free(encoder);
 }
 
@@ -351,38 +360,94 @@ static void deflate_into(struct encoder *encoder, struct slice piece, int flush,
     } while (zlib->avail_out == 0);
 }
 
-static void put_block(struct slice piece, struct buffer *to)
+static void put_block(enum block_codec codec, struct slice content, struct buffer *to)
 {
-    put_u8(to, BLOCK_NULL & 0xff);
-    put_u8(to, BLOCK_NULL >> 8);
-    put_fixed64(to, piece.size);
-    buffer_append_slice(to, piece);
+    put_u8(to, (uint8_t)(codec & 0xff));
+    put_u8(to, (uint8_t)(codec >> 8));
+    put_fixed64(to, content.size);
+    buffer_append_slice(to, content);
+}
+
+// The most bytes that a compressed block takes, its raw size in front aside.
+static size_t packed_size_max(enum block_codec codec, size_t size)
+{
+    switch (codec) {
+    case BLOCK_NULL: return size;
+    case BLOCK_ZSTD_1:
+    case BLOCK_ZSTD_3:
+    case BLOCK_ZSTD_7: return ZSTD_compressBound(size);
+    case BLOCK_SNAPPY: return snappy_max_compressed_length(size);
+    case BLOCK_LZ4_FAST:
+    case BLOCK_LZ4_HC: return (size_t)LZ4_compressBound((int)size);
+    }
+    return size;
+}
+
+// Returns the number of bytes; 0 if it cannot be compressed.
+static size_t pack(struct encoder *encoder, struct slice raw, char *to, size_t size_max)
+{
+    switch (encoder->block->codec) {
+    case BLOCK_NULL: return 0;
+    case BLOCK_ZSTD_1:
+    case BLOCK_ZSTD_3:
+    case BLOCK_ZSTD_7: {
+        if (!encoder->zstd) encoder->zstd = must_alloc(ZSTD_createCCtx());
+        int level = encoder->block->zstd_level;
+        size_t size = ZSTD_compressCCtx(encoder->zstd, to, size_max, raw.data, raw.size, level);
+        return ZSTD_isError(size) ? 0 : size;
+    }
+    case BLOCK_SNAPPY: {
+        size_t size = size_max;
+        return snappy_compress(raw.data, raw.size, to, &size) == SNAPPY_OK ? size : 0;
+    }
+    case BLOCK_LZ4_FAST:
+    case BLOCK_LZ4_HC: // It reads the same.
+        return (size_t)MAX(LZ4_compress_default(raw.data, to, (int)raw.size, (int)size_max), 0);
+    }
+    return 0;
+}
+
+// Decoders look at each block's id, so what is small, or does not become smaller, goes as it is.
+static void put_raw(struct encoder *encoder, struct slice raw, struct buffer *to)
+{
+    enum block_codec codec = encoder->block->codec;
+    if (raw.size < PACKED_BLOCK_SIZE_MIN || codec == BLOCK_NULL) {
+        put_block(BLOCK_NULL, raw, to);
+        return;
+    }
+    CLEANUP(buffer_releasep) struct buffer packed = {0};
+    if (codec != BLOCK_SNAPPY) put_fixed64(&packed, raw.size); // Snappy says it itself.
+    size_t size_max = packed_size_max(codec, raw.size);
+    size_t size = pack(encoder, raw, must_alloc(buffer_reserve(&packed, size_max)), size_max);
+    packed.size += size;
+    bool is_smaller = size > 0 && packed.size < raw.size;
+    put_block(is_smaller ? codec : BLOCK_NULL, is_smaller ? buffer_slice(&packed) : raw, to);
 }
 
 void encoder_feed(struct encoder *encoder, struct slice piece, struct buffer *output)
 {
     if (piece.size == 0) return; // An empty block would be the end.
-    if (encoder->is_gzip) {
+    if (!encoder->block) {
         deflate_into(encoder, piece, Z_NO_FLUSH, output);
         return;
     }
     while (piece.size > 0) {
-        size_t size = MIN(piece.size, (size_t)COMPRESSION_BLOCK_SIZE_MAX);
-        put_block(slice_from(piece.data, size), output);
+        size_t size = MIN(piece.size, (size_t)RAW_BLOCK_SIZE_MAX);
+        put_raw(encoder, slice_from(piece.data, size), output);
         piece = slice_from(piece.data + size, piece.size - size);
     }
 }
 
 void encoder_finish(struct encoder *encoder, struct buffer *output)
 {
-    if (encoder->is_gzip) {
-        deflate_into(encoder, slice_from("", 0), Z_FINISH, output);
+    if (encoder->block) {
+        put_block(BLOCK_NULL, slice_from("", 0), output);
     } else {
-        put_block(slice_from("", 0), output);
+        deflate_into(encoder, slice_from("", 0), Z_FINISH, output);
     }
 }
 
 bool encoder_is_required(const struct encoder *encoder)
 {
-    return !encoder->is_gzip;
+    return encoder->block != NULL;
 }

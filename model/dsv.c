@@ -1,9 +1,6 @@
 #include "model/dsv.h"
 
-#include "base/number.h"
-
 #include <inttypes.h>
-#include <math.h>
 
 // -------------------------------------------------------------------------------------------------
 // Formats
@@ -176,24 +173,11 @@ static void print_text(struct slice text, bool is_name, struct buffer *buffer)
 static struct error *print_value(
     struct slice name, const struct value *value, struct buffer *buffer)
 {
-    char text[NUMBER_TEXT_MAX];
-    switch ((enum value_type)value->type) {
-    case VALUE_INT64: buffer_print(buffer, "%" PRId64, value->int64); return NULL;
-    case VALUE_UINT64: buffer_print(buffer, "%" PRIu64, value->uint64); return NULL;
-    case VALUE_BOOLEAN: buffer_append_text(buffer, value->boolean ? "true" : "false"); return NULL;
-    case VALUE_STRING: print_text(value_slice(value), false, buffer); return NULL;
-    case VALUE_DOUBLE:
-        if (isnan(value->real)) {
-            buffer_append_text(buffer, "nan");
-        } else if (isinf(value->real)) {
-            buffer_append_text(buffer, value->real > 0 ? "inf" : "-inf");
-        } else {
-            buffer_append_text(buffer, number_print_double(value->real, text));
-        }
+    if (value->type == VALUE_STRING) {
+        print_text(value_slice(value), false, buffer);
         return NULL;
-    case VALUE_NULL:
-    case VALUE_ANY: break;
     }
+    if (value_print(value, buffer)) return NULL;
     return error_new(
         ERROR_GENERIC, "Column \"%.*s\" has a value that DSV cannot hold", SLICE(name));
 }

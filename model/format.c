@@ -87,6 +87,7 @@ struct error *format_parse(const struct node *node, struct format *ret_format)
     } else {
         return unknown("Format", node->string);
     }
+    TRY(conversions_parse(node->attributes, &format.conversions));
     *ret_format = format;
     return NULL;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/buffer.h"
+#include "model/conversion.h"
 #include "model/json.h"
 #include "model/node.h"
 #include "model/rowset.h"
@@ -14,7 +15,8 @@ struct format {
     enum { FORMAT_YSON, FORMAT_JSON, FORMAT_DSV, FORMAT_SCHEMAFUL_DSV } kind;
     enum yson_format yson; // `yson` without attribute `format` is binary.
     struct json_options json;
-    bool skip_null_values; // JSON: rows are written without their nulls.
+    struct conversions conversions; // Of rows that are read.
+    bool skip_null_values;          // JSON: rows are written without their nulls.
     struct {
         const struct node *columns; // SCHEMAFUL_DSV: a list of strings. Borrowed from the node.
         bool has_sentinel;          // Stands for a null.

@@ -1,6 +1,9 @@
 #include "model/value.h"
 
+#include "base/number.h"
+
 #include <assert.h>
+#include <inttypes.h>
 #include <math.h>
 
 const char *value_type_name(enum value_type type)
@@ -15,6 +18,29 @@ const char *value_type_name(enum value_type type)
     case VALUE_ANY: return "any";
     }
     return "unknown";
+}
+
+bool value_print(const struct value *value, struct buffer *buffer)
+{
+    char text[NUMBER_TEXT_MAX];
+    switch ((enum value_type)value->type) {
+    case VALUE_INT64: buffer_print(buffer, "%" PRId64, value->int64); return true;
+    case VALUE_UINT64: buffer_print(buffer, "%" PRIu64, value->uint64); return true;
+    case VALUE_BOOLEAN: buffer_append_text(buffer, value->boolean ? "true" : "false"); return true;
+    case VALUE_DOUBLE:
+        if (isnan(value->real)) {
+            buffer_append_text(buffer, "nan");
+        } else if (isinf(value->real)) {
+            buffer_append_text(buffer, value->real > 0 ? "inf" : "-inf");
+        } else {
+            buffer_append_text(buffer, number_print_double(value->real, text));
+        }
+        return true;
+    case VALUE_NULL:
+    case VALUE_STRING:
+    case VALUE_ANY: break;
+    }
+    return false;
 }
 
 static int compare_doubles(double a, double b)

@@ -3,7 +3,7 @@
 // Source: YTsaurus yt/yt/client/table_client/row_base.h, unversioned_value.h.
 #pragma once
 
-#include "base/slice.h"
+#include "base/buffer.h"
 
 #include <assert.h>
 #include <stdint.h>
@@ -89,6 +89,9 @@ static inline struct value value_string(uint16_t column, struct slice bytes)
         .data = bytes.data,
     };
 }
+
+// Appends a number or a boolean as text: 1, -0.5, nan, inf, true. False, and nothing, of others.
+bool value_print(const struct value *value, struct buffer *buffer);
 
 // Orders by type, then by value; NaN after all other doubles, any by bytes. Columns do not matter.
 int value_compare(const struct value *a, const struct value *b);

@@ -265,8 +265,10 @@ MUST_USE struct error *command_path(struct request *request, struct ypath *ret_p
 MUST_USE struct error *command_named_path(
     struct request *request, const char *name, struct ypath *ret_path);
 
-// Reads the command's input as rows and encodes them as a rowset, in the request's arena.
-MUST_USE struct error *command_read_rows(struct request *request, struct slice *ret_rows);
+// Reads the command's input as rows and encodes them as a rowset, in the request's arena. Values
+// are converted for the table at `path` as the input format says.
+MUST_USE struct error *command_read_rows(
+    struct machine *machine, struct request *request, struct slice path, struct slice *ret_rows);
 
 // Answers with a node, or with the error if there is one (taken over).
 void command_answer(

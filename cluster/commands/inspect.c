@@ -79,7 +79,7 @@ static struct error *read_in_sync(
         memset(query->is_touched, true, table->tablet_count);
     } else {
         request->path = path.text;
-        TRY(command_read_rows(request, &request->rows));
+        TRY(command_read_rows(machine, request, path.text, &request->rows));
         TRY(lookup_plan(request, table));
         query->has_keys = request->lookup->key_count > 0;
         for (uint32_t i = 0; i < request->lookup->key_count; i++) {

@@ -3,25 +3,76 @@
 #include "cluster/commands/commands.h"
 
 #include "base/coding.h"
+#include "cluster/core/writes.h"
 #include "cluster/reads.h"
 #include "model/row_reader.h"
 
-struct error *command_read_rows(struct request *request, struct slice *ret_rows)
+// The column that a name of a rowset means; NULL if the table has none.
+static const struct column *find_column(const struct table *table, struct slice name)
 {
-    if (request->is_input_rowset) {
-        *ret_rows = request->input;
-        return NULL;
-    }
-    struct row_reader *reader = row_reader_new(&request->input_format, TRANSACTION_SIZE_MAX);
-    CLEANUP(buffer_releasep) struct buffer rows = {0};
-    struct error *error = row_reader_feed(reader, request->input);
-    if (!error) error = row_reader_finish(reader, &rows);
-    row_reader_free(reader);
-    if (!error) *ret_rows = arena_copy(&request->arena, buffer_slice(&rows));
-    return error;
+    // Of ordered tables; it is not in the schema.
+    static const struct column TABLET_INDEX = {
+        .name = {.data = "$tablet_index", .size = 13}, .type = COLUMN_INT64};
+    if (slice_equal(name, TABLET_INDEX.name)) return &TABLET_INDEX;
+    uint16_t index;
+    writes_map_names(table->schema, &name, 1, &index);
+    return index == SCHEMA_NO_COLUMN ? NULL : &table->schema->columns[index];
 }
 
-static struct error *read_modification(struct request *request, bool is_delete)
+static struct error *convert_rows(
+    struct request *request, const struct table *table, struct slice *rows)
+{
+    struct arena *arena = &request->arena;
+    CLEANUP(buffer_releasep) struct buffer converted = {0};
+    struct rowset_reader reader;
+    TRY(rowset_read_begin(&reader, arena, *rows));
+    rowset_encode_begin(reader.names, reader.name_count, reader.row_count, &converted);
+    const struct column **columns = ARENA_NEW(arena, const struct column *, reader.name_count);
+    for (uint16_t i = 0; i < reader.name_count; i++) {
+        columns[i] = find_column(table, reader.names[i]);
+    }
+    CLEANUP(arena_releasep) struct arena scratch = {0};
+    struct value values[ROWSET_VALUE_COUNT_MAX];
+    for (uint32_t row_count = reader.row_count; row_count > 0; row_count--) {
+        struct row row;
+        arena_reset(&scratch);
+        TRY(rowset_read_row(&reader, values, &row));
+        for (uint32_t i = 0; i < row.value_count; i++) {
+            const struct column *column = columns[row.values[i].column];
+            if (!column) continue; // It is refused later.
+            TRY(conversions_apply(
+                &request->input_format.conversions, column, &scratch, &row.values[i]));
+        }
+        rowset_encode_row(&row, &converted);
+    }
+    *rows = arena_copy(arena, buffer_slice(&converted));
+    return NULL;
+}
+
+struct error *command_read_rows(
+    struct machine *machine, struct request *request, struct slice path, struct slice *ret_rows)
+{
+    struct slice rows = request->input;
+    if (!request->is_input_rowset) {
+        struct row_reader *reader = row_reader_new(&request->input_format, TRANSACTION_SIZE_MAX);
+        CLEANUP(buffer_releasep) struct buffer buffer = {0};
+        struct error *error = row_reader_feed(reader, request->input);
+        if (!error) error = row_reader_finish(reader, &buffer);
+        row_reader_free(reader);
+        if (error) return error;
+        rows = arena_copy(&request->arena, buffer_slice(&buffer));
+    }
+    if (!conversions_are_default(&request->input_format.conversions)) {
+        struct table *table;
+        TRY(tree_resolve_table(&machine->cell.tree, &request->arena, path, &table));
+        TRY(convert_rows(request, table, &rows));
+    }
+    *ret_rows = rows;
+    return NULL;
+}
+
+static struct error *read_modification(
+    struct machine *machine, struct request *request, bool is_delete)
 {
     const struct node *parameters = request->parameters;
     struct ypath path;
@@ -40,7 +91,7 @@ static struct error *read_modification(struct request *request, bool is_delete)
     TRY(node_get_boolean(parameters, "update", &modification->is_update));
     TRY(node_get_boolean(parameters, "aggregate", &modification->is_aggregate));
     TRY(node_get_boolean(parameters, "require_sync_replica", &modification->require_sync_replica));
-    TRY(command_read_rows(request, &modification->rows));
+    TRY(command_read_rows(machine, request, path.text, &modification->rows));
     request->modifications = modification;
     request->modification_count = 1;
     return NULL;
@@ -48,7 +99,7 @@ static struct error *read_modification(struct request *request, bool is_delete)
 
 static void write_rows(struct machine *machine, struct request *request, bool is_delete)
 {
-    struct error *error = read_modification(request, is_delete);
+    struct error *error = read_modification(machine, request, is_delete);
     if (error) {
         cell_fail(&machine->cell, request, error);
         return;
@@ -80,10 +131,10 @@ static struct error *read_lock_names(struct request *request, struct slice *ret_
     return NULL;
 }
 
-static struct error *read_lock_rows(struct request *request)
+static struct error *read_lock_rows(struct machine *machine, struct request *request)
 {
     struct slice kind = SLICE_OF("shared_strong");
-    TRY(read_modification(request, false));
+    TRY(read_modification(machine, request, false));
     struct modification *modification = request->modifications;
     modification->is_lock = true;
     TRY(read_lock_names(request, &modification->lock_names));
@@ -102,7 +153,7 @@ static struct error *read_lock_rows(struct request *request)
 
 void command_lock_rows(struct machine *machine, struct request *request)
 {
-    struct error *error = read_lock_rows(request);
+    struct error *error = read_lock_rows(machine, request);
     if (error) {
         cell_fail(&machine->cell, request, error);
         return;
@@ -147,7 +198,7 @@ static struct error *read_columns(struct request *request)
     return NULL;
 }
 
-static struct error *read_lookup(struct request *request)
+static struct error *read_lookup(struct machine *machine, struct request *request)
 {
     struct ypath path;
     TRY(command_path(request, &path));
@@ -162,12 +213,12 @@ static struct error *read_lookup(struct request *request)
             "Lookups of all versions are not offered: look up at a \"timestamp\" instead");
     }
     TRY(node_get_boolean(request->parameters, "keep_missing_rows", &request->keep_missing_rows));
-    return command_read_rows(request, &request->rows);
+    return command_read_rows(machine, request, path.text, &request->rows);
 }
 
 void command_lookup_rows(struct machine *machine, struct request *request)
 {
-    struct error *error = read_lookup(request);
+    struct error *error = read_lookup(machine, request);
     if (error) {
         cell_fail(&machine->cell, request, error);
         return;

@@ -158,6 +158,10 @@ def test_formats(client):
     columns = client.select_rows(query, format="<columns=[v;k]>schemaful_dsv", raw=True).read()
     equal(columns, b"value 1\t1\nvalue 2\t2\n")
     client.insert_rows(path, b'{"k":300,"v":"raw"}\n{"k":301}\n', format="json", raw=True)
+    typeless = "<enable_string_to_all_conversion=%true>dsv"
+    client.insert_rows(path, b"k=310\tv=300\n", format=typeless, raw=True)
+    equal(client.lookup_rows(path, b"k=310\n", format=typeless, raw=True).read(), b"k=310\tv=300\n")
+    client.delete_rows(path, b"k=310\n", format=typeless, raw=True)
     client.insert_rows(path, b'{k=302;v="raw"};\n{k=303}\n', format="yson", raw=True)
     equal(len(rows_of(client.select_rows("k from [%s] where k >= 300" % path))), 4)
     for encoding in "identity", "gzip":

@@ -444,3 +444,68 @@ Test(rows, keys_that_are_too_large_are_refused)
     free(row);
     world_release(&world);
 }
+
+// What the input format allows becomes what the column is; so DSV, which has strings only, can
+// write all but lists and maps.
+Test(rows, are_converted_as_their_format_says)
+{
+    struct machine_world world;
+    start(&world);
+    const char *const text =
+        "{path=\"//tmp/s\";input_format=<enable_string_to_all_conversion=%true>dsv}";
+    world_do(&world, META, "insert_rows", text, "k=-1\tk2=5\tv=7\tn=12\tm=18446744073709551615\n");
+    const char *const row =
+        "{\"k\"=-1;\"k2\"=\"5\";\"v\"=\"7\";\"n\"=12;\"m\"=18446744073709551615u;};\n";
+    assert_text(look(&world, "{k=-1;k2=\"5\"}"), row);
+    assert_text(world_do(&world, META, "lookup_rows", text, "k=-1\tk2=5\n"), row);
+    world_do(&world, META, "lock_rows", text, "k=-1\tk2=5\n");
+    world_do(&world, META, "delete_rows", text, "k=-1\tk2=5\n");
+    assert_text(look(&world, "{k=-1;k2=\"5\"}"), "");
+
+    world_do(
+        &world,
+        META,
+        "insert_rows",
+        "{path=\"//tmp/o\";input_format=<enable_type_conversion=%true>yson}",
+        "{\"$tablet_index\"=\"1\";v=2;b=\"false\";w=\"255\"};{v=%true};{v=0.5}");
+    assert_text(
+        world_do(
+            &world, META, "select_rows", "{query=\"v, b, w from [//tmp/o] order by v\"}", NULL),
+        "{\"v\"=\"0.5\";\"b\"=#;\"w\"=#;};\n{\"v\"=\"2\";\"b\"=%false;\"w\"=255u;};\n"
+        "{\"v\"=\"true\";\"b\"=#;\"w\"=#;};\n");
+
+    const struct {
+        const char *attributes;
+        const char *input;
+        int code;
+        const char *text;
+    } refused[] = {
+        {"", "{k=\"1\"}", 307, "Invalid type: expected \"int64\", actual \"string\""},
+        {"enable_string_to_all_conversion=%true",
+         "{k=\"1x\"}",
+         307,
+         "Column \"k\" is of type \"int64\", and \"1x\" cannot be read as one"},
+        {"enable_string_to_all_conversion=%true", "{k=\"\"}", 307, "cannot be read as one"},
+        {"enable_string_to_all_conversion=%true", "{k=1;v=1}", 307, "expected \"string\""},
+        {"enable_all_to_string_conversion=%true", "{k=\"1\"}", 307, "expected \"int64\""},
+        {"enable_integral_type_conversion=%false",
+         "{k=1u}",
+         307,
+         "since \"enable_integral_type_conversion\" is off"},
+        {"enable_string_to_all_conversion=%true", "{x=\"1\"}", 1, "Unexpected column \"x\""},
+        {"enable_type_conversion=maybe", "{k=1}", 1, "enable_type_conversion"},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        const char *parameters =
+            world_text(&world, "{path=\"//tmp/s\";input_format=<%s>yson}", refused[i].attributes);
+        assert_refused(
+            &world,
+            META,
+            "insert_rows",
+            parameters,
+            refused[i].input,
+            refused[i].code,
+            refused[i].text);
+    }
+    world_release(&world);
+}

@@ -193,6 +193,12 @@ Test(compression, is_chosen_by_what_is_accepted)
         {"gzip;q=0, identity", NULL},
         {"br, gzip;q=0.5, identity", "gzip"},
         {"gzip, z-zstd_3", "z-zstd_3"},
+        {"z-zstd_1", "z-zstd_1"},
+        {"z-zstd08_7", "z-zstd08_7"},
+        {"z-snappy", "z-snappy"},
+        {"z-lz4", "z-lz4"},
+        {"z-lz4-hc-safe", "z-lz4-hc-safe"},
+        {"z-null", "z-null"},
         {"z-unknown", NULL},
     };
     CLEANUP(buffer_releasep) struct buffer text = {0};
@@ -210,7 +216,26 @@ Test(compression, is_chosen_by_what_is_accepted)
         encoder_finish(encoder, &packed);
         encoder_free(encoder);
         assert_decoded(encoding, &packed);
+        cr_expect(
+            eq(int, packed.size < text.size, strcmp(encoding, "z-null") != 0), "%s", encoding);
     }
+}
+
+Test(compression, leaves_blocks_as_they_are_that_would_not_become_smaller)
+{
+    CLEANUP(buffer_releasep) struct buffer noise = {0};
+    CLEANUP(buffer_releasep) struct buffer packed = {0};
+    CLEANUP(buffer_releasep) struct buffer raw = {0};
+    struct rng rng = {.state = 1};
+    while (noise.size < 10000) put_fixed64(&noise, rng_next(&rng));
+    const char *encoding = NULL;
+    struct encoder *encoder = encoder_new(SLICE_OF("z-zstd_3"), &encoding);
+    encoder_feed(encoder, buffer_slice(&noise), &packed);
+    encoder_finish(encoder, &packed);
+    encoder_free(encoder);
+    cr_assert_eq(packed.size, noise.size + 2 * 10); // The heads of the block and of the end.
+    assert_ok(decode(encoding, buffer_slice(&packed), packed.size, &raw));
+    cr_assert(slice_equal(buffer_slice(&raw), buffer_slice(&noise)));
 }
 
 Test(compression, names_what_it_does_not_know)
