@@ -478,7 +478,7 @@ static void give_timestamp(
         request->timestamp = timestamps_close(&machine->cell.timestamps);
     }
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
-        table->replicas[i]->session->beat_at_us = machine->cell.now_us;
+        coordinator_beat(&machine->coordinator, table->replicas[i]->session);
     }
 }
 
@@ -605,7 +605,7 @@ static struct error *select_replicated(
         for (; found < plan->path_count; found++) {
             struct replica *replica = find_in_sync(tables[found], cluster);
             if (!replica) break;
-            replica->session->is_hurried = true; // The read would wait for decisions.
+            coordinator_hurry(&machine->coordinator, replica->session); // For decisions.
             paths[found] = arena_copy(&request->arena, buffer_slice(&replica->path));
             if (plan->path_count == 1) request->upstream_replica_id = replica->object->id;
         }
@@ -711,7 +711,6 @@ bool machine_read_again(struct machine *machine, struct request *request, struct
     request->wait_until_us = 0;
     buffer_clear(&request->output);
     arr_clear(request->block_ends);
-    coordinator_stir(&machine->coordinator);
     if (request->kind == REQUEST_COMMAND) { // Its handler has made a read of it.
         command_execute(machine, request);
     } else {
@@ -733,7 +732,6 @@ void machine_select(struct machine *machine, struct request *request)
 void machine_request(struct machine *machine, struct request *request)
 {
     machine->request_count++;
-    coordinator_stir(&machine->coordinator);
     switch (request->kind) {
     case REQUEST_COMMAND: command_execute(machine, request); return;
     case REQUEST_COMMIT: machine_commit(machine, request); return;
@@ -856,7 +854,6 @@ void machine_settle(struct machine *machine)
 
 void machine_synced(struct machine *machine)
 {
-    coordinator_stir(&machine->coordinator);
     cell_synced(&machine->cell);
 }
 

@@ -107,7 +107,7 @@ static struct error *find_in_sync(
             TRY(is_in_sync_at(replica, j, query.timestamp, closed, &is_in_sync));
         }
         // Who was found reads at this timestamp: the replica should hear soon that it is closed.
-        if (is_in_sync) replica->session->beat_at_us = machine->cell.now_us;
+        if (is_in_sync) coordinator_beat(&machine->coordinator, replica->session);
         if (is_in_sync) {
             node_add(&request->arena, list, node_guid(&request->arena, replica->object->id));
         }

@@ -70,6 +70,7 @@ static struct error *save(
     object_save(&machine->cell.batch, object);
     machine->coordinator.is_dirty = true;
     machine->coordinator.tracker.is_dirty = true;
+    coordinator_stir_all(&machine->coordinator); // A ban holds rows back.
     return NULL;
 }
 

@@ -90,6 +90,7 @@ static void decide(
         for (size_t j = 0; j < arr_count(table->replicas); j++) {
             session_decided(table->replicas[j]->session, tablet->index, part->end, is_committed);
         }
+        coordinator_stir_table(coordinator, table);
     }
     for (uint32_t i = 0; i < commit->claim_count; i++) {
         const struct row_claim *claim = &commit->claims[i];
@@ -435,6 +436,8 @@ static void prepare(
     commit->deadline_us = MIN(request->deadline_us, timeout_at_us);
     lock_rows(cell, writes, commit);
     split_writes(cell, &request->arena, writes, commit);
+    for (uint32_t i = 0; i < commit->part_count; i++)
+        coordinator_stir_table(coordinator, commit->parts[i].tablet->table);
     if (commit->part_count > 0 && commit->local.tablet_count > 0) {
         save_local(cell, &commit->local, timestamp);
     }

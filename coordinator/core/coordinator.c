@@ -31,7 +31,7 @@ struct error *coordinator_choose_replica(
             if (!session_is_in_sync(replica->session, j)) is_in_sync = false;
         }
         if (is_in_sync) {
-            replica->session->is_hurried = true; // The read would wait for decisions.
+            coordinator_hurry(coordinator, replica->session); // It would wait for decisions.
             *ret_replica = replica;
             return NULL;
         }
@@ -59,6 +59,39 @@ struct request *coordinator_take_ready(struct coordinator *coordinator)
     if (!coordinator->is_dirty && !is_time) return NULL;
     coordinator->is_dirty = false;
     return TAKE(coordinator->waiting);
+}
+
+// -------------------------------------------------------------------------------------------------
+// What sessions should look at
+
+void coordinator_stir(struct coordinator *coordinator, struct session *session)
+{
+    agenda_stir(&coordinator->agenda, &session->item);
+}
+
+void coordinator_stir_table(struct coordinator *coordinator, const struct table *table)
+{
+    for (size_t i = 0; i < arr_count(table->replicas); i++)
+        coordinator_stir(coordinator, table->replicas[i]->session);
+}
+
+void coordinator_stir_all(struct coordinator *coordinator)
+{
+    for (size_t i = 0; i < arr_count(coordinator->sessions); i++)
+        coordinator_stir(coordinator, coordinator->sessions[i]);
+}
+
+void coordinator_hurry(struct coordinator *coordinator, struct session *session)
+{
+    session->is_hurried = true;
+    coordinator_stir(coordinator, session);
+}
+
+void coordinator_beat(struct coordinator *coordinator, struct session *session)
+{
+    session->beat_at_us = coordinator->cell->now_us;
+    session->idle_beat_count = 0;
+    coordinator_stir(coordinator, session);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -99,18 +132,18 @@ void coordinator_table_removing(struct coordinator *coordinator, struct table *t
 
 struct error *coordinator_replica_added(struct coordinator *coordinator, struct replica *replica)
 {
-    coordinator_stir(coordinator);
     TRY(session_new(coordinator->cell, replica, &replica->session));
     arr_add(coordinator->sessions, replica->session);
+    coordinator_stir(coordinator, replica->session);
     coordinator->is_dirty = true;
     return NULL;
 }
 
 void coordinator_replica_removing(struct coordinator *coordinator, struct replica *replica)
 {
-    coordinator_stir(coordinator);
-    replica->session->is_hurried = true; // It is told at once what it has not heard (M5).
+    coordinator_hurry(coordinator, replica->session); // What it has not heard (M5).
     session_feed(coordinator, replica->session);
+    agenda_remove(&coordinator->agenda, &replica->session->item);
     for (size_t i = 0; i < arr_count(coordinator->sessions); i++) {
         if (coordinator->sessions[i] == replica->session) {
             arr_remove(coordinator->sessions, i);
@@ -123,7 +156,7 @@ void coordinator_replica_removing(struct coordinator *coordinator, struct replic
 
 void coordinator_table_changed(struct coordinator *coordinator, struct table *table)
 {
-    coordinator_stir(coordinator);
+    coordinator_stir_table(coordinator, table);
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
         struct session *session = table->replicas[i]->session;
         struct throttler_config config = {
@@ -168,11 +201,11 @@ static void on_peer_up(struct coordinator *coordinator, struct session *session,
     const struct peer *peer = context;
     if (!slice_equal(buffer_slice(&session->replica->cluster_name), peer->cluster)) return;
     session->retry_at_us = coordinator->cell->now_us;
+    coordinator_stir(coordinator, session);
 }
 
 void coordinator_link_up(struct coordinator *coordinator, uint64_t link, struct slice cluster)
 {
-    coordinator_stir(coordinator);
     struct peer *peer = coordinator_peer(coordinator, cluster);
     if (peer)
         coordinator_link_down(coordinator, peer->link); // Its end comes later, and means nothing.
@@ -211,11 +244,11 @@ static void on_peer_down(struct coordinator *coordinator, struct session *sessio
         "Connection to replica cluster \"%.*s\" is lost",
         SLICE(buffer_slice(&session->replica->cluster_name)));
     session_fail(coordinator, session, error); // S7.
+    coordinator_stir(coordinator, session);
 }
 
 void coordinator_link_down(struct coordinator *coordinator, uint64_t link)
 {
-    coordinator_stir(coordinator);
     struct peer *peer = NULL;
     struct peer *next = NULL;
     HASH_ITER (hh, coordinator->peers, peer, next) {
@@ -231,11 +264,11 @@ void coordinator_receive(
 {
     tracker_heard(coordinator, link, message);
     if (message->kind == MESSAGE_PONG) return;
-    coordinator_stir(coordinator);
     struct object *object = tree_find(&coordinator->cell->tree, message->replica_id);
     if (!object || !object->replica || !object->replica->session) return; // Removed meanwhile.
     if (object->replica->session->link != link) return;                   // S2.
     session_receive(coordinator, object->replica->session, message);
+    coordinator_stir(coordinator, object->replica->session);
 }
 
 void coordinator_each_cluster(
@@ -267,41 +300,24 @@ static void settle_disabling(struct coordinator *coordinator, struct session *se
     cell_apply(coordinator->cell);
 }
 
-static void open_session(struct coordinator *coordinator, struct session *session, void *context)
-{
-    (void)context;
-    settle_disabling(coordinator, session);
-    session_open(coordinator, session);
-}
-
-static void feed_session(struct coordinator *coordinator, struct session *session, void *context)
-{
-    (void)context;
-    session_feed(coordinator, session);
-    uint64_t wake_at_us = session_wake_at_us(session);
-    coordinator->sessions_wake_at_us = MIN(coordinator->sessions_wake_at_us, wake_at_us);
-}
-
-static bool are_sessions_due(const struct coordinator *coordinator)
-{
-    return coordinator->are_sessions_dirty ||
-           coordinator->cell->now_us >= coordinator->sessions_wake_at_us;
-}
-
 void coordinator_tick(struct coordinator *coordinator)
 {
     tracker_tick(coordinator); // First: what it changes may decide what waits (M4).
     commits_tick(coordinator);
-    if (are_sessions_due(coordinator)) each_replica(coordinator, open_session, NULL);
     trimming_tick(coordinator);
 }
 
 void coordinator_flush(struct coordinator *coordinator)
 {
-    if (!are_sessions_due(coordinator)) return;
-    coordinator->are_sessions_dirty = false;
-    coordinator->sessions_wake_at_us = UINT64_MAX;
-    each_replica(coordinator, feed_session, NULL);
+    agenda_tick(&coordinator->agenda, coordinator->cell->now_us);
+    for (;;) {
+        struct session *session = (struct session *)agenda_take(&coordinator->agenda);
+        if (!session) break;
+        settle_disabling(coordinator, session);
+        session_open(coordinator, session);
+        session_feed(coordinator, session);
+        agenda_schedule(&coordinator->agenda, &session->item, session_wake_at_us(session));
+    }
 }
 
 uint64_t coordinator_wake_at_us(const struct coordinator *coordinator)
@@ -309,7 +325,7 @@ uint64_t coordinator_wake_at_us(const struct coordinator *coordinator)
     if (coordinator->amnesia) return UINT64_MAX; // Nothing goes on but refusals.
     uint64_t wake_at_us = MIN(coordinator->next_deadline_us, coordinator->next_trim_us);
     wake_at_us = MIN(wake_at_us, tracker_wake_at_us(coordinator));
-    wake_at_us = MIN(wake_at_us, coordinator->sessions_wake_at_us);
+    wake_at_us = MIN(wake_at_us, agenda_wake_at_us(&coordinator->agenda));
     const struct request *request = NULL;
     DL_FOREACH (coordinator->waiting, request) wake_at_us = MIN(wake_at_us, request->wait_until_us);
     return wake_at_us;
@@ -409,6 +425,7 @@ void coordinator_release(struct coordinator *coordinator)
         DL_DELETE(coordinator->waiting, request);
         request_free(request);
     }
+    agenda_release(&coordinator->agenda);
     arr_free(coordinator->sessions);
     arr_free(coordinator->tables);
     mutations_release(coordinator);

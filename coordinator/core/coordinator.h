@@ -9,6 +9,7 @@
 
 #include "cluster/core/cell.h"
 #include "cluster/core/writes.h"
+#include "coordinator/core/agenda.h"
 #include "coordinator/core/tracker.h"
 #include "model/position.h"
 
@@ -84,11 +85,8 @@ struct coordinator {
     struct peer *peers;         // By cluster.
     uint64_t next_deadline_us;  // No commit's deadline is before it.
     uint64_t next_trim_us;
-    // With thousands of sessions it costs to look at all of them: that is done when something other
-    // than time has happened, or when the time has come that one of them wants.
-    bool are_sessions_dirty;
-    uint64_t sessions_wake_at_us;
-    bool is_dirty; // Something changed that feeding or waiting requests care about.
+    struct agenda agenda; // Sessions that are to be looked at.
+    bool is_dirty;        // Something changed that feeding or waiting requests care about.
 };
 
 // Recovers (R1-R3): begins a new epoch, loads queues, applies what was committed. Must be durable
@@ -178,18 +176,23 @@ void coordinator_link_down(struct coordinator *coordinator, uint64_t link);
 void coordinator_receive(
     struct coordinator *coordinator, uint64_t link, const struct message *message);
 
-// Something has happened that sessions may care about: a request, a sync. What comes by the
-// functions above counts without this.
-static inline void coordinator_stir(struct coordinator *coordinator)
-{
-    coordinator->are_sessions_dirty = true;
-}
+// Something has happened that this session, those of a table, or all may care about: they are
+// looked at with the next coordinator_flush. What comes by the functions above counts without this.
+void coordinator_stir(struct coordinator *coordinator, struct session *session);
+void coordinator_stir_table(struct coordinator *coordinator, const struct table *table);
+void coordinator_stir_all(struct coordinator *coordinator);
 
-// Time has passed; everything applied so far may have become durable: decides, aborts, opens
-// sessions, trims.
+// Somebody waits for what a session may hold back: it leaves with the next coordinator_flush.
+void coordinator_hurry(struct coordinator *coordinator, struct session *session);
+
+// The replica should hear at once how far its log is closed.
+void coordinator_beat(struct coordinator *coordinator, struct session *session);
+
+// Time has passed; everything applied so far may have become durable: decides, aborts, trims.
 void coordinator_tick(struct coordinator *coordinator);
 
-// Sends what there is to send. Call at the end of each turn, before and after the sync.
+// Opens sessions, and sends what there is to send. Call at the end of each turn, before and after
+// the sync.
 void coordinator_flush(struct coordinator *coordinator);
 
 // When coordinator_tick should be called at the latest.

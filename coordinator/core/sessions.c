@@ -17,6 +17,11 @@ static const uint64_t BACKOFF_US_MAX = 3000000;
 static const uint64_t GATHER_US = 1000;
 static const uint64_t GATHER_ROW_COUNT_MAX = 256;
 
+// With thousands of idle tables beats are all that goes on. A replica to which nothing else is sent
+// hears them less and less often, the period doubled so many times at most; and beats of many
+// replicas leave at the same moments, so many in a tick.
+enum { IDLE_DOUBLINGS_MAX = 3, BEAT_MOMENT_COUNT = 4 };
+
 enum { BACKOFF_DOUBLINGS_MAX = 10, INCARNATION_INDEX = UINT32_MAX };
 
 // A ROWS message is bounded beyond the table's own limits, so that streams stay responsive.
@@ -668,6 +673,15 @@ static bool is_gathering(const struct coordinator *coordinator, const struct ses
     return now_us < session->sent_at_us + GATHER_US && !session->is_hurried;
 }
 
+// Rows or decisions are sent: the next closed timestamp follows soon.
+static void set_sent(struct cell *cell, struct session *session)
+{
+    uint64_t tick_us = session->replica->table->settings.replication_tick_ms * 1000;
+    session->sent_at_us = cell->now_us;
+    session->beat_at_us = MIN(session->beat_at_us, cell->now_us + tick_us);
+    session->idle_beat_count = 0;
+}
+
 static struct error *send_decisions(struct coordinator *coordinator, struct session *session)
 {
     uint32_t count = 0;
@@ -691,7 +705,7 @@ static struct error *send_decisions(struct coordinator *coordinator, struct sess
         TRY(set_closed(coordinator->cell, tablet, queue, part));
         part++;
     }
-    session->sent_at_us = coordinator->cell->now_us;
+    set_sent(coordinator->cell, session);
     cell_send(coordinator->cell, 0, session->link, TAKE(message));
     return NULL;
 }
@@ -792,7 +806,7 @@ static struct error *feed_tablet(
         feeder_sent(feeder, part->to, size, cell->now_us);
         session->counters.size += size;
         session->counters.batch_count++;
-        session->sent_at_us = cell->now_us;
+        set_sent(cell, session);
         TRY(set_closed(cell, st, tablet->queue, part));
         cell_send(cell, 0, session->link, TAKE(message));
     }
@@ -804,7 +818,11 @@ static struct error *send_beat(struct coordinator *coordinator, struct session *
     struct cell *cell = coordinator->cell;
     if (cell->now_us < session->beat_at_us) return NULL;
     const struct table *table = session->replica->table;
-    session->beat_at_us = cell->now_us + table->settings.replication_tick_ms * 1000;
+    uint64_t tick_us = table->settings.replication_tick_ms * 1000;
+    uint64_t wanted_us = cell->now_us + (tick_us << session->idle_beat_count);
+    uint64_t moment_us = tick_us / BEAT_MOMENT_COUNT;
+    session->beat_at_us = wanted_us + moment_us - wanted_us % moment_us;
+    session->idle_beat_count = MIN(session->idle_beat_count + 1, IDLE_DOUBLINGS_MAX);
     CLEANUP(message_freep)
     struct message *message = new_message(coordinator, session, MESSAGE_BEAT);
     struct message_tablet *parts = message_set_tablets(message, session->tablet_count);

@@ -35,6 +35,7 @@ struct session_counters { // Since the start; for metrics.
 };
 
 struct session {
+    struct agenda_item item; // First: in the coordinator's agenda.
     struct session_counters counters;
     struct replica *replica; // Borrowed.
     enum session_state state;
@@ -48,6 +49,7 @@ struct session {
     uint64_t sent_at_us;    // When rows or decisions were last sent.
     uint64_t held_until_us; // When what is held back now will be sent; UINT64_MAX if nothing is.
     uint64_t beat_at_us;
+    uint32_t idle_beat_count;    // Since something else was sent; at most what is told apart.
     uint64_t throttled_until_us; // When the throttler or its backoff lets the first tablet go on.
     uint64_t failure_count;
     struct error *error;            // The last failure of all tablets; NULL after a success.
