@@ -42,6 +42,11 @@ def until(condition, what):
         time.sleep(0.02)
 
 
+def metric(client, name):
+    with urllib.request.urlopen("http://%s/metrics" % client.config["proxy"]["url"]) as answer:
+        return next(float(line.split()[-1]) for line in answer.read().decode().splitlines() if line.startswith(name))
+
+
 def refused(code, call, *args, **options):
     try:
         result = call(*args, **options)
@@ -220,7 +225,8 @@ def test_transactions(client):
     client.abort_transaction(transaction)
     refused(11000, client.commit_transaction, transaction)
     transaction = client.start_transaction(type="tablet", timeout=100)
-    time.sleep(0.3)
+    # A ping would keep it alive.
+    until(lambda: metric(client, "retable_tablet_transactions") == 0, "it runs out of time")
     refused(11000, client.ping_transaction, transaction)
     one = client.start_transaction(type="tablet", timeout=60000)
     other = client.start_transaction(type="tablet", timeout=60000)
