@@ -117,6 +117,7 @@ class Retable:
         self.flags = list(flags)
         self.folder = Folder()
         self.addresses = {}
+        self.http_addresses = {}
         self.is_wiped = False
         try:
             self._start_all()
@@ -134,7 +135,9 @@ class Retable:
             command += ["--peer", f"{peer}={self.addresses[peer]}"]
         self.folder.start(name, command + self.flags)
         wait_for(lambda: port_file.read_text().strip(), f"{name} does not start, see {self.folder.path}/{name}.log")
-        self.addresses[name] = f"127.0.0.1:{int(port_file.read_text().split()[0])}"
+        grpc_port, http_port = port_file.read_text().split()
+        self.addresses[name] = f"127.0.0.1:{int(grpc_port)}"
+        self.http_addresses[name] = f"127.0.0.1:{int(http_port)}"
 
     def cli(self, cluster, *arguments):
         """Runs a command of the CLI and returns what it printed."""
@@ -397,6 +400,22 @@ class Bench:
         result["lookup"] = {key: lookup[key] for key in ("p50_ms", "p99_ms", "calls_per_s")}
         return result
 
+    def http(self, system, clients=16):
+        """Lookups over HTTP with a keep-alive connection each, and beside them gRPC with a connection each, and on one."""
+        options = [*self.prepare(system), "--first-key", system.lookup_key, "--total", self.row_count]
+        options += ["--clients", clients, "--seconds", self.seconds]
+        self.execute("lookup", *options, "--rows", 100)
+        keys = ("p50_ms", "p99_ms", "calls_per_s", "cpu_s")
+        ways = {
+            "grpc_each": [*options, "--threads", clients],
+            "grpc_shared": options,
+        }
+        beside = {name: self.measured(system, "lookup", *way) for name, way in ways.items()}
+        options += ["--system", "http", "--address", system.http_addresses["async"]]
+        result = self.measured(system, "lookup", *options)
+        result.update({name: {key: each[key] for key in keys} for name, each in beside.items()})
+        return result
+
     def group(self, system):
         """A query that groups a million rows, and beside it a bare scan of as many."""
         with tempfile.TemporaryDirectory(prefix="retable-bench-") as folder:
@@ -438,6 +457,7 @@ WORKLOADS = {
     "select1": lambda bench, system: bench.select(system),
     "select16": lambda bench, system: bench.select(system, 16),
     "group": lambda bench, system: bench.group(system),
+    "http16": lambda bench, system: bench.http(system),
     "catchup": lambda bench, system: bench.catchup(system),
 }
 
@@ -469,6 +489,9 @@ def add_ratios(name, result, limits):
     if "lookup" in result:
         ratios["p50_to_lookup"] = round(result["p50_ms"] / result["lookup"]["p50_ms"], 3)
         ratios["lookups_to_calls"] = round(result["lookup"]["calls_per_s"] / result["calls_per_s"], 3)
+    for way in ("grpc_each", "grpc_shared"):
+        if way in result:
+            ratios[f"calls_to_{way}"] = round(result["calls_per_s"] / result[way]["calls_per_s"], 3)
     if "scan_ms" in result:
         ratios["p50_to_scan"] = round(result["p50_ms"] / result["scan_ms"], 3)
         ratios["p50_to_allowance"] = round(result["p50_ms"] / (1.5 * result["scan_ms"] + 50), 3)
@@ -487,7 +510,7 @@ def median_of(results):
 
 
 # Those that PostgreSQL has no like of.
-OF_RETABLE = ("select1", "select16", "group")
+OF_RETABLE = ("select1", "select16", "group", "http16")
 
 
 def check_workloads(names, is_comparison=False):
