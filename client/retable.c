@@ -197,6 +197,7 @@ struct error *retable_client_lookup(
     message.timestamp = lookup->timestamp;
     message.min_timestamp = lookup->min_timestamp;
     message.keep_missing_rows = lookup->keep_missing_rows;
+    message.mode = (Retable__V1__LookupMode)lookup->mode;
     message.transaction_id = wire_guid(lookup->transaction_id, transaction_bytes);
     message.timeout_ms = lookup->timeout_ms;
 

@@ -73,6 +73,12 @@ struct retable_commit {
     uint64_t timeout_ms; // 0 stands for the default.
 };
 
+enum retable_lookup_mode { // What rows are like is told at LookupMode of client.proto.
+    RETABLE_LOOKUP_PLAIN,
+    RETABLE_LOOKUP_TIMESTAMPS,
+    RETABLE_LOOKUP_VERSIONS,
+};
+
 struct retable_lookup {
     const char *path;
     struct slice keys;          // A rowset of key columns.
@@ -81,6 +87,7 @@ struct retable_lookup {
     uint64_t timestamp;     // 0 stands for the newest state.
     uint64_t min_timestamp; // Waits for a state that includes it; 0 stands for any.
     bool keep_missing_rows;
+    enum retable_lookup_mode mode;
     struct guid transaction_id;
     uint64_t timeout_ms;
 };

@@ -69,6 +69,10 @@ static struct error *take_lookup(
     for (size_t i = 0; i < lookup->n_columns; i++)
         request->columns[i] = slice_from_text(lookup->columns[i]);
     request->keep_missing_rows = lookup->keep_missing_rows;
+    if ((unsigned)lookup->mode > LOOKUP_VERSIONS) {
+        return error_new(ERROR_GENERIC, "Field mode: there is no mode %d", (int)lookup->mode);
+    }
+    request->lookup_mode = (enum lookup_mode)lookup->mode;
     if (lookup->timestamp != 0) request->timestamp = lookup->timestamp;
     request->min_timestamp = lookup->min_timestamp;
     TRY(wire_get_guid(

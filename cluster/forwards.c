@@ -90,6 +90,7 @@ static void forward_lookup(struct forward *forward, struct rpc_channel *channel)
     lookup.columns = text_fields(&arena, request->columns, request->column_count);
     lookup.timestamp = request->timestamp;
     lookup.keep_missing_rows = request->keep_missing_rows;
+    lookup.mode = (Retable__V1__LookupMode)request->lookup_mode;
     lookup.timeout_ms = timeout_ms(forward);
     lookup.upstream_replica_id = wire_guid(request->upstream_replica_id, id_bytes);
     CLEANUP(buffer_releasep) struct buffer message = {0};

@@ -20,7 +20,9 @@ struct lookup_plan {
     uint32_t key_count;
     struct slice *keys; // Encoded, without the table's number.
     uint64_t *hashes;   // Of tables and keys, as row locks have them.
-    uint16_t *columns;  // To return, by index in the schema.
+    // To return, by index in the schema; behind its end come the timestamps of columns, in the same
+    // order.
+    uint16_t *columns;
     uint16_t column_count;
     uint32_t tablet_index; // The one tablet that all keys belong to, or UINT32_MAX.
 };

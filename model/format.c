@@ -181,7 +181,7 @@ struct error *format_read_rows(
     return rowset_decode(arena, arena_copy(arena, buffer_slice(&rows)), ret_rowset);
 }
 
-static struct error *value_to_node(
+struct error *value_to_node(
     struct arena *arena, struct slice name, const struct value *value, struct node **ret_node)
 {
     switch ((enum value_type)value->type) {
@@ -209,6 +209,7 @@ static struct error *row_to_node(
         *ret_node = node_entity(arena);
         return NULL;
     }
+    const struct slice attribute_prefix = slice_from_text(ROWSET_ATTRIBUTE_PREFIX);
     struct node *map = node_map(arena);
     for (uint32_t i = 0; i < row->value_count; i++) {
         const struct value *value = &row->values[i];
@@ -217,6 +218,15 @@ static struct error *row_to_node(
         if (skip_null_values && value->type == VALUE_NULL) continue;
         struct node *node = NULL;
         TRY(value_to_node(arena, name, value, &node));
+        if (slice_has_prefix(name, attribute_prefix)) {
+            const char *key = arena_print(
+                arena,
+                "%.*s",
+                (int)(name.size - attribute_prefix.size),
+                name.data + attribute_prefix.size);
+            node_set_attribute(arena, map, key, node);
+            continue;
+        }
         node_add_entry(arena, map, name, node);
     }
     *ret_node = map;

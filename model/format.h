@@ -39,6 +39,10 @@ MUST_USE struct error *format_read_node(
 MUST_USE struct error *format_write_node(
     const struct format *format, const struct node *node, struct buffer *buffer);
 
+// A value as a node; `name` is its column's, for errors: an any may hold no YSON.
+MUST_USE struct error *value_to_node(
+    struct arena *arena, struct slice name, const struct value *value, struct node **ret_node);
+
 // Reads rows: maps separated by `;` (YSON list fragment) or white space (JSON). Each map key
 // becomes a name of the rowset; values: entity null, string, int64, uint64, double, boolean as they
 // are, lists, maps and values with attributes as any (binary YSON). Row kinds are all ROW_WRITE.
@@ -62,7 +66,8 @@ MUST_USE struct error *format_read_item(
 
 // Writes the rows of a rowset. YSON: each row is followed by ";" and, in text and pretty, a
 // newline. JSON: each on a line of its own. Rows of kind ROW_MISSING are written as entity / null;
-// DSV leaves them out. `scratch` is used for what a row needs on the way, and reset.
+// DSV leaves them out. Columns with ROWSET_ATTRIBUTE_PREFIX become attributes of the row. `scratch`
+// is used for what a row needs on the way, and reset.
 MUST_USE struct error *format_write_rows(
     struct arena *scratch,
     const struct format *format,

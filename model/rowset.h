@@ -18,6 +18,9 @@
 #define ROWSET_VALUE_COUNT_MAX 1024 // In one row.
 #define ROWSET_VERSION         1
 
+// Columns whose names begin so are attributes of the row where rows are written as nodes.
+#define ROWSET_ATTRIBUTE_PREFIX "$attribute:"
+
 struct rowset {
     struct slice *names;
     uint16_t name_count;

@@ -198,6 +198,44 @@ static struct error *read_columns(struct request *request)
     return NULL;
 }
 
+// Whether `versioned_read_options` ask for timestamps.
+static struct error *read_versioned_options(const struct node *parameters, bool *ret_is_latest)
+{
+    const struct node *options = node_find_text(parameters, "versioned_read_options");
+    struct slice mode = SLICE_OF("default");
+    if (options && options->type != NODE_ENTITY && options->type != NODE_MAP) {
+        return error_new(ERROR_GENERIC, "Parameter \"versioned_read_options\" must be a map");
+    }
+    TRY(node_get_string(options, "read_mode", &mode));
+    *ret_is_latest = slice_equal_text(mode, "latest_timestamp");
+    if (*ret_is_latest || slice_equal_text(mode, "default")) return NULL;
+    return error_new(
+        ERROR_GENERIC,
+        "Unknown \"versioned_read_options/read_mode\" \"%.*s\": take \"default\" or "
+        "\"latest_timestamp\"",
+        SLICE(mode));
+}
+
+static struct error *read_lookup_mode(struct request *request)
+{
+    bool has_timestamps = false;
+    bool is_versioned = false;
+    TRY(read_versioned_options(request->parameters, &has_timestamps));
+    // As the Python library has it for `versioned_read_options`.
+    TRY(node_get_boolean(request->parameters, "with_timestamps", &has_timestamps));
+    TRY(node_get_boolean(request->parameters, "versioned", &is_versioned));
+    if (is_versioned && has_timestamps) {
+        return error_new(
+            ERROR_GENERIC,
+            "Cannot specify both \"versioned\" and \"versioned_read_options\": all versions have "
+            "their timestamps");
+    }
+    request->lookup_mode = is_versioned     ? LOOKUP_VERSIONS
+                           : has_timestamps ? LOOKUP_TIMESTAMPS
+                                            : LOOKUP_PLAIN;
+    return NULL;
+}
+
 static struct error *read_lookup(struct machine *machine, struct request *request)
 {
     struct ypath path;
@@ -205,13 +243,7 @@ static struct error *read_lookup(struct machine *machine, struct request *reques
     request->path = path.text;
     TRY(read_columns(request));
     TRY(read_timestamp(request));
-    bool is_versioned = false;
-    TRY(node_get_boolean(request->parameters, "versioned", &is_versioned));
-    if (is_versioned) {
-        return error_new(
-            ERROR_GENERIC,
-            "Lookups of all versions are not offered: look up at a \"timestamp\" instead");
-    }
+    TRY(read_lookup_mode(request));
     TRY(node_get_boolean(request->parameters, "keep_missing_rows", &request->keep_missing_rows));
     return command_read_rows(machine, request, path.text, &request->rows);
 }
@@ -266,6 +298,13 @@ static struct error *read_select(const struct machine *machine, struct request *
     TRY(read_timeout(machine, request));
     TRY(refuse_parameter(parameters, "udf_registry_path"));
     TRY(refuse_parameter(parameters, "retention_timestamp"));
+    bool has_timestamps = false;
+    TRY(read_versioned_options(parameters, &has_timestamps));
+    TRY(node_get_boolean(parameters, "with_timestamps", &has_timestamps));
+    if (has_timestamps) {
+        return error_new(
+            ERROR_GENERIC, "Queries cannot read timestamps of values: take lookup_rows for that");
+    }
     struct node *placeholders = node_find_text(parameters, "placeholder_values");
     if (!placeholders || placeholders->type == NODE_ENTITY) return NULL;
     if (placeholders->type != NODE_MAP) {

@@ -31,6 +31,12 @@ enum request_kind {
 
 #define LOCK_NAME_MAIN SLICE_OF("<primary>") // Of the columns that have no lock group.
 
+enum lookup_mode { // The same numbers as in client.proto.
+    LOOKUP_PLAIN,
+    LOOKUP_TIMESTAMPS, // With a column $timestamp:x for each value column x.
+    LOOKUP_VERSIONS,   // All versions of rows.
+};
+
 struct modification {
     struct slice path;
     struct slice rows; // A rowset.
@@ -71,7 +77,8 @@ struct request {
     struct slice *columns;  // LOOKUP: what to return.
     uint32_t column_count;  // 0 for all.
     bool keep_missing_rows; // LOOKUP.
-    struct slice query;     // SELECT.
+    enum lookup_mode lookup_mode;
+    struct slice query; // SELECT.
     struct slice
         *table_paths; // SELECT sent on by a coordinator: where the query's tables are here.
     uint32_t table_path_count;    // 0 if the query says so itself.

@@ -254,6 +254,68 @@ struct error *version_read(
     return *ret_found ? set_key_values(arena, schema, arena_copy(arena, key), values) : NULL;
 }
 
+static struct error *decode_version(
+    struct arena *arena,
+    const struct schema *schema,
+    struct slice stored,
+    struct row_version *version)
+{
+    struct reader reader = reader_from(stored);
+    version->kind = get_u8(&reader);
+    version->values = ARENA_NEW(arena, struct value, schema->column_count);
+    while (reader.rest.size > 0 && !reader.is_broken) {
+        uint16_t id = 0;
+        struct value value = get_value(&reader, &id);
+        value.column = schema_find_id(schema, id);
+        if (value.column == SCHEMA_NO_COLUMN) continue;
+        if (version->value_count == schema->column_count) {
+            return error_new(ERROR_GENERIC, "Stored row version has a column twice");
+        }
+        if (value.type == VALUE_STRING || value.type == VALUE_ANY) {
+            value.data = arena_copy(arena, value_slice(&value)).data;
+        }
+        version->values[version->value_count++] = value;
+    }
+    return reader_finish(&reader, "Stored row version");
+}
+
+struct error *version_history(
+    struct store_iterator *iterator,
+    struct arena *arena,
+    const struct schema *schema,
+    struct slice key,
+    uint64_t timestamp,
+    bool is_merged,
+    struct row_version **ret_newest)
+{
+    CLEANUP(buffer_releasep) struct buffer seek = {0};
+    buffer_append_slice(&seek, key);
+    put_big64(&seek, ~timestamp);
+    struct row_version *newest = NULL;
+    struct row_version **end = &newest;
+    uint32_t count = 0;
+    store_iterator_seek(iterator, buffer_slice(&seek));
+    for (; store_iterator_is_valid(iterator); store_iterator_next(iterator)) {
+        struct slice at = store_iterator_key(iterator);
+        if (!is_version_of(at, key)) break;
+        if (++count > ROW_VERSION_COUNT_MAX) {
+            struct error *error = error_new(
+                ERROR_GENERIC, "Row has too many versions: look up at an earlier \"timestamp\"");
+            return error_set_u64(error, "version_count_max", ROW_VERSION_COUNT_MAX);
+        }
+        struct row_version *version = ARENA_NEW(arena, struct row_version, 1);
+        struct reader reader = reader_from(slice_from(at.data + key.size, TIMESTAMP_SIZE));
+        version->timestamp = ~get_big64(&reader);
+        TRY(decode_version(arena, schema, store_iterator_value(iterator), version));
+        *end = version;
+        end = &version->older;
+        if (is_merged && version->kind != ROW_UPDATE) break;
+    }
+    TRY(store_iterator_error(iterator));
+    *ret_newest = newest;
+    return NULL;
+}
+
 void version_scan_init(
     struct version_scan *scan,
     struct store *store,

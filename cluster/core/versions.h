@@ -42,6 +42,29 @@ MUST_USE struct error *version_read(
     struct value *values,
     bool *ret_found);
 
+#define ROW_VERSION_COUNT_MAX 65536 // That a history can have.
+
+// A version of a row as it was written.
+struct row_version {
+    uint64_t timestamp;
+    enum row_kind kind;
+    // Those of value columns that it was written with; what a full write does not have is null.
+    struct value *values;
+    uint32_t value_count;
+    struct row_version *older; // NULL for the last.
+};
+
+// Reads the versions of a row at or below `timestamp` into the arena, newest first: NULL if there
+// is none. With `is_merged` only those that a read merges: down to the first that is no update.
+MUST_USE struct error *version_history(
+    struct store_iterator *iterator,
+    struct arena *arena,
+    const struct schema *schema,
+    struct slice key,
+    uint64_t timestamp,
+    bool is_merged,
+    struct row_version **ret_newest);
+
 // Scans the rows of a sorted table in key order.
 struct version_scan {
     struct store_iterator *iterator; // Owned.

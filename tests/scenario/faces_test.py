@@ -36,6 +36,7 @@ CASES = [
     ("insert_rows", "path=\"//tmp/t\"", "{k=text}", ["insert-rows", "//tmp/t", "--format", "yson"]),
     ("insert_rows", "path=\"//tmp/t\"", "{k=", ["insert-rows", "//tmp/t", "--format", "yson"]),
     ("lookup_rows", "path=\"//tmp/t\"", KEYS, ["lookup-rows", "//tmp/t", "--format", "<format=text>yson"]),
+    ("lookup_rows", "path=\"//tmp/t\";versioned=%true", "{k=7}", ["lookup-rows", "//tmp/t", "--versioned", "--format", "<format=text>yson"]),
     ("select_rows", "query=\"k, v from [//tmp/t]\"", "", ["select-rows", "k, v from [//tmp/t]", "--format", "<format=text>yson"]),
     ("select_rows", "query=\"nonsense\"", "", ["select-rows", "nonsense", "--format", "<format=text>yson"]),
     ("delete_rows", "path=\"//tmp/t\"", "{k=1}", ["delete-rows", "//tmp/t", "--format", "yson"]),

@@ -57,6 +57,7 @@ static void forward(struct machine_world *world, struct request *origin, struct 
         request->table_paths[i] = arena_copy(arena, origin->table_paths[i]);
     }
     request->keep_missing_rows = origin->keep_missing_rows;
+    request->lookup_mode = origin->lookup_mode;
     request->forbid_full_scan = origin->forbid_full_scan;
     request->enable_statistics = origin->enable_statistics;
     request->timestamp = origin->timestamp;

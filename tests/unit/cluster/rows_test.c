@@ -419,21 +419,6 @@ Test(rows, of_an_ordered_table_have_their_commit_timestamp_if_it_has_a_column_fo
     world_release(&world);
 }
 
-Test(rows, versions_are_not_looked_up_all_at_once)
-{
-    struct machine_world world;
-    start(&world);
-    assert_refused(
-        &world,
-        META,
-        "lookup_rows",
-        "{path=\"//tmp/s\";versioned=%true}",
-        "{k=1}",
-        1,
-        "Lookups of all versions are not offered");
-    world_release(&world);
-}
-
 Test(rows, keys_that_are_too_large_are_refused)
 {
     struct machine_world world;
