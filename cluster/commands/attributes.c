@@ -118,9 +118,31 @@ static const struct attribute *find_attribute(const struct subject *subject, str
     return attribute && attribute->get(subject) ? attribute : NULL;
 }
 
-static struct error *no_attribute(struct slice name)
+struct error *attribute_not_found(struct slice name)
 {
     return error_new(ERROR_RESOLVE_ERROR, "Attribute \"%.*s\" is not found", SLICE(name));
+}
+
+// Options of tables that are shown with their defaults where users have set nothing.
+static const struct {
+    const char *name;
+    const char *value;
+} TABLE_DEFAULTS[] = {
+    {"enable_dynamic_store_read", "%true"},
+    {"mount_config", "{}"},
+};
+
+// Adds to a table's user attributes the default of this name, or if it is empty all defaults.
+static void add_defaults(
+    struct arena *arena, const struct object *object, struct slice name, struct node *map)
+{
+    for (size_t i = 0; object->table && i < sizeof TABLE_DEFAULTS / sizeof *TABLE_DEFAULTS; i++) {
+        if (name.size > 0 && !slice_equal_text(name, TABLE_DEFAULTS[i].name)) continue;
+        if (node_find_text(map, TABLE_DEFAULTS[i].name)) continue;
+        struct node *value = NULL;
+        error_free(yson_parse(arena, slice_from_text(TABLE_DEFAULTS[i].value), &value));
+        node_set_text(arena, map, TABLE_DEFAULTS[i].name, value);
+    }
 }
 
 struct error *attribute_get(
@@ -138,12 +160,13 @@ struct error *attribute_get(
     } else {
         struct node *user = NULL;
         TRY(object_attributes(arena, object, &user));
+        add_defaults(arena, object, path->attribute[0], user);
         value = node_find(user, path->attribute[0]);
     }
     if (!value) {
         struct slice at = object_path(arena, object);
         return error_wrap(
-            no_attribute(path->attribute[0]),
+            attribute_not_found(path->attribute[0]),
             ERROR_RESOLVE_ERROR,
             "Error resolving path %.*s/@%.*s",
             SLICE(at),
@@ -159,6 +182,7 @@ struct error *attribute_get_all(
     struct subject subject = {machine, arena, object};
     struct node *map = NULL;
     TRY(object_attributes(arena, object, &map));
+    add_defaults(arena, object, SLICE_OF(""), map);
     for (int i = 0; i < ATTRIBUTE_TABLE_COUNT; i++) {
         for (const struct attribute *a = ATTRIBUTES[i]; a->name; a++) {
             struct node *value = a->is_opaque ? NULL : a->get(&subject);
@@ -167,27 +191,6 @@ struct error *attribute_get_all(
     }
     *ret_map = map;
     return NULL;
-}
-
-struct error *tablet_attribute_get(
-    struct machine *machine,
-    struct arena *arena,
-    struct tablet *tablet,
-    const struct ypath *path,
-    struct node **ret_value)
-{
-    struct node *map = tablet_to_node(machine, arena, tablet);
-    node_set_text(arena, map, "id", node_guid(arena, tablet->id));
-    node_set_text(arena, map, "type", node_text(arena, "tablet"));
-    node_set_text(arena, map, "table_id", node_guid(arena, tablet->table->object->id));
-    struct slice table_path = object_path(arena, tablet->table->object);
-    node_set_text(arena, map, "table_path", node_string(arena, table_path));
-    *ret_value = map;
-    if (!path->has_attribute || path->attribute_count == 0) return NULL;
-    struct node *value = node_find(map, path->attribute[0]);
-    if (!value) return no_attribute(path->attribute[0]);
-    return value_descend(
-        value, path->attribute + 1, (uint16_t)(path->attribute_count - 1), ret_value);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -260,6 +263,7 @@ struct error *attribute_set(
     }
     struct node *map = NULL;
     TRY(object_attributes(arena, object, &map));
+    add_defaults(arena, object, name, map); // Of which a part may be set.
     TRY(value_put(arena, map, path->attribute, path->attribute_count, value));
     return save_user_attributes(machine, object, map);
 }
@@ -278,7 +282,7 @@ struct error *attribute_remove(
     TRY(node_claim(machine, object, NODE_LOCK_ATTRIBUTE, name));
     TRY(object_attributes(arena, object, &map));
     if (!node_find(map, name)) {
-        if (!find_builtin(name)) return no_attribute(name);
+        if (!find_builtin(name)) return attribute_not_found(name);
         return error_new(
             ERROR_GENERIC, "Builtin attribute \"%.*s\" cannot be removed", SLICE(name));
     }

@@ -23,3 +23,17 @@ extern const struct attribute TABLE_ATTRIBUTES[];
 // What a tablet shows in @tablets of its table and by its id.
 struct node *tablet_to_node(
     const struct machine *machine, struct arena *arena, struct tablet *tablet);
+
+// How many rows an ordered tablet or a replication log has had, and how many of them are trimmed; 0
+// for tablets of sorted tables.
+uint64_t tablet_total_row_count(const struct tablet *tablet);
+uint64_t tablet_trimmed_row_count(const struct tablet *tablet);
+
+// How many replicas have an error on this tablet.
+uint64_t tablet_replication_error_count(const struct tablet *tablet);
+
+// Sums over `count` tablets.
+struct node *tablets_statistics(struct arena *arena, const struct tablet *tablets, uint32_t count);
+
+// The error that an object has no such attribute: 500.
+MUST_USE struct error *attribute_not_found(struct slice name);

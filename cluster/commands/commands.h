@@ -136,14 +136,6 @@ MUST_USE struct error *attribute_get(
     struct object *object,
     const struct ypath *path,
     struct node **ret_value);
-MUST_USE struct error *tablet_attribute_get(
-    struct machine *machine,
-    struct arena *arena,
-    struct tablet *tablet,
-    const struct ypath *path,
-    struct node **ret_value);
-// A tablet's pivot key as a list of values.
-struct node *pivot_to_node(struct arena *arena, const struct tablet *tablet);
 // All that `get path/@` shows.
 MUST_USE struct error *attribute_get_all(
     struct machine *machine, struct arena *arena, struct object *object, struct node **ret_map);
@@ -155,6 +147,22 @@ MUST_USE struct error *attribute_set(
     struct node *value);
 MUST_USE struct error *attribute_remove(
     struct machine *machine, struct arena *arena, struct object *object, const struct ypath *path);
+
+// -- tablet_attributes.c
+// The tablet that a path begins with, #id or //sys/tablets/id, and how many of its names that are;
+// NULL if it is none.
+struct tablet *tablet_of_path(
+    const struct machine *machine, const struct ypath *path, uint16_t *ret_name_count);
+// What a tablet shows at a path: attributes, or its orchid, behind the first `name_count` names.
+MUST_USE struct error *tablet_get(
+    struct machine *machine,
+    struct arena *arena,
+    struct tablet *tablet,
+    const struct ypath *path,
+    uint16_t name_count,
+    struct node **ret_value);
+// A tablet's pivot key as a list of values.
+struct node *pivot_to_node(struct arena *arena, const struct tablet *tablet);
 
 // -- values.c
 // Follows names into a value: keys of maps, indexes of lists (-1: the last item). 500 if there is

@@ -323,11 +323,10 @@ static struct error *do_get(
     struct arena *arena = &request->arena;
     struct ypath path;
     TRY(command_path(request, &path));
-    struct tablet *tablet =
-        path.name_count == 0 ? tree_find_tablet(&machine->cell.tree, path.root) : NULL;
-    if (tablet) return tablet_attribute_get(machine, arena, tablet, &path, ret_node);
-    struct object *object = NULL;
     uint16_t used = 0;
+    struct tablet *tablet = tablet_of_path(machine, &path, &used);
+    if (tablet) return tablet_get(machine, arena, tablet, &path, used, ret_node);
+    struct object *object = NULL;
     TRY(resolve(machine, &path, &object, &used));
     if (used < path.name_count) return get_inner(arena, object, &path, used, ret_node);
     if (path.has_attribute && path.attribute_count == 0) {

@@ -1,88 +1,15 @@
 // Attributes of tables, tablets, replicas and collocations.
 #include "cluster/commands/attributes.h"
 
+#include "base/hash.h"
 #include "cluster/commands/commands.h"
-#include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
 #include "model/error_node.h"
-#include "model/key.h"
 #include "model/timestamp.h"
-
-// -------------------------------------------------------------------------------------------------
-// Tablets
-
-static uint64_t total_rows(const struct tablet *tablet)
-{
-    return tablet->queue ? tablet->queue->end.row_index : tablet->total_row_count;
-}
-
-static uint64_t trimmed_rows(const struct tablet *tablet)
-{
-    return tablet->queue ? tablet->queue->trimmed.row_index : tablet->trimmed_row_count;
-}
-
-struct node *pivot_to_node(struct arena *arena, const struct tablet *tablet)
-{
-    struct node *list = node_list(arena);
-    struct value values[SCHEMA_KEY_COLUMN_COUNT_MAX];
-    size_t count = 0;
-    struct slice pivot = buffer_slice(&tablet->pivot);
-    uint16_t key_column_count = tablet->table->schema->key_column_count;
-    struct error *error = key_decode(arena, pivot, key_column_count, values, &count);
-    error_free(error); // Our own encoding; an empty pivot has no values.
-    for (size_t i = 0; !error && i < count; i++) {
-        struct node *item = node_entity(arena);
-        switch ((enum value_type)values[i].type) {
-        case VALUE_INT64: item = node_int64(arena, values[i].int64); break;
-        case VALUE_UINT64: item = node_uint64(arena, values[i].uint64); break;
-        case VALUE_DOUBLE: item = node_double(arena, values[i].real); break;
-        case VALUE_BOOLEAN: item = node_boolean(arena, values[i].boolean); break;
-        case VALUE_STRING: item = node_string(arena, value_slice(&values[i])); break;
-        case VALUE_NULL:
-        case VALUE_ANY: break;
-        }
-        node_add(arena, list, item);
-    }
-    return list;
-}
 
 static void set_int(struct arena *arena, struct node *map, const char *key, uint64_t number)
 {
     node_set_text(arena, map, key, node_int64(arena, (int64_t)number));
-}
-
-static uint64_t replication_error_count(const struct tablet *tablet)
-{
-    uint64_t count = 0;
-    for (size_t i = 0; i < arr_count(tablet->table->replicas); i++) {
-        if (session_tablet_error(tablet->table->replicas[i]->session, tablet->index)) count++;
-    }
-    return count;
-}
-
-struct node *tablet_to_node(
-    const struct machine *machine, struct arena *arena, struct tablet *tablet)
-{
-    struct node *map = node_map(arena);
-    set_int(arena, map, "index", tablet->index);
-    node_set_text(arena, map, "tablet_id", node_guid(arena, tablet->id));
-    node_set_text(arena, map, "state", node_text(arena, tablet_state_name(tablet->state)));
-    if (table_is_sorted(tablet->table)) {
-        node_set_text(arena, map, "pivot_key", pivot_to_node(arena, tablet));
-    }
-    if (tablet->queue || !table_is_sorted(tablet->table)) {
-        set_int(arena, map, "trimmed_row_count", trimmed_rows(tablet));
-        set_int(arena, map, "flushed_row_count", total_rows(tablet));
-    }
-    node_set_text(
-        arena, map, "last_commit_timestamp", node_uint64(arena, tablet->last_write_timestamp));
-    set_int(arena, map, "error_count", 0);
-    set_int(arena, map, "replication_error_count", replication_error_count(tablet));
-    if (tablet_is_active(tablet)) {
-        struct guid cell_id = guid_make(1, machine->cell.options.cell_tag, OBJECT_TABLET_CELL, 1);
-        node_set_text(arena, map, "cell_id", node_guid(arena, cell_id));
-    }
-    return map;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -112,6 +39,38 @@ static struct node *get_key_columns(const struct subject *s)
         node_add(s->arena, list, node_string(s->arena, schema->columns[i].name));
     }
     return list;
+}
+
+enum { OBJECT_TYPE_SCHEMA = 1300 }; // As YTsaurus numbers it; there are no such objects here.
+
+// The same for equal schemas, as a schema that tables share.
+static struct node *get_schema_id(const struct subject *s)
+{
+    if (!s->object->table) return NULL;
+    CLEANUP(buffer_releasep) struct buffer text = {0};
+    yson_print(schema_to_node(s->arena, s->object->table->schema), YSON_BINARY, &text);
+    uint64_t hash = hash_bytes(buffer_slice(&text), 0);
+    uint16_t cell_tag = s->machine->cell.options.cell_tag;
+    const enum object_type type = (enum object_type)OBJECT_TYPE_SCHEMA;
+    return node_guid(s->arena, guid_make(hash, cell_tag, type, (uint32_t)(hash >> 32)));
+}
+
+static struct node *get_tablet_statistics(const struct subject *s)
+{
+    const struct table *table = s->object->table;
+    return table ? tablets_statistics(s->arena, table->tablets, table->tablet_count) : NULL;
+}
+
+static struct node *get_chunk_row_count(const struct subject *s)
+{
+    const struct table *table = s->object->table;
+    if (!table || (table_is_sorted(table) && !table->is_replicated)) return NULL;
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        count += tablet_total_row_count(&table->tablets[i]) -
+                 tablet_trimmed_row_count(&table->tablets[i]);
+    }
+    return node_int64(s->arena, (int64_t)count);
 }
 
 static struct node *get_tablet_count(const struct subject *s)
@@ -223,7 +182,7 @@ static struct node *get_tablet_error_count(const struct subject *s)
     if (!s->object->table) return NULL;
     uint64_t count = 0;
     for (uint32_t i = 0; i < s->object->table->tablet_count; i++) {
-        count += replication_error_count(&s->object->table->tablets[i]);
+        count += tablet_replication_error_count(&s->object->table->tablets[i]);
     }
     return node_int64(s->arena, (int64_t)count);
 }
@@ -262,6 +221,7 @@ static struct node *get_effective_mount_config(const struct subject *s)
     set_int(
         s->arena, map, "max_data_weight_per_replication_commit", settings->batch_data_weight_max);
     set_int(s->arena, map, "replication_tick_period", settings->replication_tick_ms);
+    set_int(s->arena, map, "max_replication_batch_span", settings->batch_span_ms_max);
     node_set_text(
         s->arena,
         map,
@@ -274,6 +234,12 @@ static struct node *get_effective_mount_config(const struct subject *s)
     set_int(s->arena, throttler, "period", settings->throttler_period_ms);
     node_set_text(s->arena, map, "replication_throttler", throttler);
     return map;
+}
+
+// Nothing has to be loaded into memory.
+static struct node *get_preload_state(const struct subject *s)
+{
+    return get_default_text(s, "complete");
 }
 
 static struct node *get_bundle(const struct subject *s)
@@ -365,9 +331,9 @@ static struct node *replica_tablet_node(
     const struct session_tablet *progress = &replica->session->tablets[index];
     enum replica_state state = tablet_is_active(tablet) ? replica->state : REPLICA_STATE_NONE;
     struct node *map = node_map(arena);
-    set_int(arena, map, "flushed_row_count", total_rows(tablet));
+    set_int(arena, map, "flushed_row_count", tablet_total_row_count(tablet));
     node_set_text(arena, map, "tablet_id", node_guid(arena, tablet->id));
-    set_int(arena, map, "trimmed_row_count", trimmed_rows(tablet));
+    set_int(arena, map, "trimmed_row_count", tablet_trimmed_row_count(tablet));
     uint64_t lag_ms = session_tablet_lag_ms(&s->machine->cell, replica->session, index);
     set_int(arena, map, "replication_lag_time", lag_ms);
     node_set_text(
@@ -471,15 +437,23 @@ static struct node *get_collocation_type(const struct subject *s)
     return s->object->collocation ? node_text(s->arena, "replication") : NULL;
 }
 
+static struct node *get_external_cell_tag(const struct subject *s)
+{
+    if (!s->object->collocation) return NULL;
+    return node_uint64(s->arena, s->machine->cell.options.cell_tag);
+}
+
 const struct attribute TABLE_ATTRIBUTES[] = {
     {"replicated_table_options", false, get_tracker_options},
     {"replication_collocation_id", false, get_collocation_id},
     {"replication_collocation_table_paths", true, get_collocation_paths},
     {"collocation_type", false, get_collocation_type},
+    {"external_cell_tag", false, get_external_cell_tag},
     {"table_ids", false, get_member_ids},
     {"table_paths", true, get_member_paths},
     {"dynamic", false, get_dynamic},
     {"schema", false, get_schema},
+    {"schema_id", false, get_schema_id},
     {"sorted", false, get_sorted},
     {"key_columns", false, get_key_columns},
     {"tablet_count", false, get_tablet_count},
@@ -492,7 +466,11 @@ const struct attribute TABLE_ATTRIBUTES[] = {
     {"pivot_keys", true, get_pivot_keys},
     {"upstream_replica_id", false, get_upstream_replica_id},
     {"last_commit_timestamp", false, get_last_commit_timestamp},
+    {"unflushed_timestamp", false, get_last_commit_timestamp}, // All is stored at once.
     {"tablet_error_count", false, get_tablet_error_count},
+    {"tablet_statistics", true, get_tablet_statistics},
+    {"chunk_row_count", false, get_chunk_row_count},
+    {"preload_state", false, get_preload_state},
     {"atomicity", false, get_atomicity},
     {"commit_ordering", false, get_commit_ordering},
     {"effective_mount_config", true, get_effective_mount_config},

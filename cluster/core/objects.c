@@ -831,6 +831,7 @@ struct error *table_settings_read(
         .batch_row_count_max = 90000,
         .batch_timestamp_count_max = 10000,
         .batch_data_weight_max = 128 << 20,
+        .batch_span_ms_max = 30000,
         .replication_tick_ms = 100,
         .throttler_period_ms = 1000,
     };
@@ -845,6 +846,7 @@ struct error *table_settings_read(
             map, "max_timestamps_per_replication_commit", &settings.batch_timestamp_count_max));
         TRY(node_get_uint64(
             map, "max_data_weight_per_replication_commit", &settings.batch_data_weight_max));
+        TRY(node_get_uint64(map, "max_replication_batch_span", &settings.batch_span_ms_max));
         TRY(node_get_uint64(map, "replication_tick_period", &settings.replication_tick_ms));
         TRY(node_get_boolean(map, "preserve_tablet_index", &settings.preserve_tablet_index));
         const struct node *throttler = node_find_text(map, "replication_throttler");

@@ -51,6 +51,7 @@ struct table_settings {
     uint64_t batch_row_count_max;       // max_rows_per_replication_commit
     uint64_t batch_timestamp_count_max; // max_timestamps_per_replication_commit
     uint64_t batch_data_weight_max;     // max_data_weight_per_replication_commit
+    uint64_t batch_span_ms_max;         // max_replication_batch_span
     uint64_t replication_tick_ms;       // How often idle replicas hear a closed timestamp.
     uint64_t throttler_limit;           // Bytes a second; 0 for none.
     uint64_t throttler_period_ms;

@@ -734,6 +734,13 @@ static struct error *gather_rows(
         bool is_found = false;
         error = queue_cursor_next(&cursor, &record, &is_found);
         if (error || !is_found) break;
+        bool is_too_late = arr_count(records) > 0 &&
+                           timestamp_difference_ms(record.timestamp, records[0].timestamp) >
+                               settings->batch_span_ms_max;
+        if (is_too_late) {
+            block_release(record.rows);
+            break;
+        }
         bool is_undecided = record.state == RECORD_UNDECIDED;
         bool is_unwanted = record.timestamp <= replica->start_timestamp;
         if (is_undecided && (replica->mode == REPLICA_MODE_ASYNC || is_unwanted)) { // F1.

@@ -228,6 +228,7 @@ Test(tablets, take_their_options_when_they_are_mounted)
         "{\"min_replication_log_ttl\"=300000;\"max_rows_per_replication_commit\"=7;"
         "\"max_timestamps_per_replication_commit\"=10000;"
         "\"max_data_weight_per_replication_commit\"=134217728;\"replication_tick_period\"=100;"
+        "\"max_replication_batch_span\"=30000;"
         "\"preserve_tablet_index\"=%false;\"replication_throttler\"={\"period\"=1000;};}");
     const char *ttl = world_text(&world, "%s/min_replication_log_ttl", config);
     world_do(&world, META, "mount_table", "{path=\"//tmp/t\"}", NULL);

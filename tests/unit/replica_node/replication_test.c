@@ -1,4 +1,5 @@
 // Replication from one machine to another: what arrives, what stops it, what starts it again.
+#include "coordinator/core/sessions.h"
 #include "tests/unit/cluster/machine_world.h"
 
 TestSuite(replication, .fini = abort_on_leaks);
@@ -1008,4 +1009,32 @@ Test(replication, reads_an_asynchronous_replica_at_its_last_consistent_state)
         1,
         "cannot have a greater");
     world_release(&world);
+}
+
+// Records that lie further apart than max_replication_batch_span travel in batches of their own.
+Test(replication, batches_span_no_more_time_than_allowed)
+{
+    static const struct {
+        const char *span_ms;
+        uint64_t batch_count;
+    } CASES[] = {{"30000", 1}, {"1000", 4}};
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct machine_world world;
+        world_init(&world, 2);
+        const char *id = world_replicate(&world, "//tmp/t", "//tmp/r", "async");
+        const char *span = "{path=\"//tmp/t/@max_replication_batch_span\"}";
+        world_do(&world, META, "set", span, CASES[i].span_ms);
+        world_do(&world, META, "remount_table", T, NULL);
+        alter(&world, id, "enabled=%false");
+        for (int j = 0; j < 4; j++) {
+            insert(&world, world_text(&world, "{key=%d}", j));
+            world_run(&world, 3 * SECOND);
+        }
+        const struct session *session = world_table(&world, META, "//tmp/t")->replicas[0]->session;
+        uint64_t before = session->counters.batch_count;
+        alter(&world, id, "enabled=%true");
+        wait_until_caught_up(&world, id);
+        cr_assert(eq(u64, session->counters.batch_count - before, CASES[i].batch_count));
+        world_release(&world);
+    }
 }

@@ -1,0 +1,359 @@
+// The attributes of objects, as behaviour.md lists them in section 2: a table of rows for each of
+// its tables, under the same names.
+#include "machine_world.h"
+
+TestSuite(attributes, .fini = abort_on_leaks);
+
+#define T "{path=\"//tmp/t\"}"
+
+enum shown { ALWAYS, OPAQUE, ABSENT }; // Whether `get @` shows it; OPAQUE: by name only.
+
+struct expected {
+    const char *name;
+    enum shown shown;
+    const char *value;     // Text YSON that the value begins with; NULL for any.
+    const char *set_value; // Tried to be set; NULL for nothing.
+    const char *set_error; // NULL if setting works.
+};
+
+static const char *print_path(struct machine_world *world, const char *object, const char *name)
+{
+    return world_text(world, "{path=\"%s/@%s\"}", object, name);
+}
+
+static void check_shown(
+    struct machine_world *world, int node, const char *object, const struct expected *row)
+{
+    const char *parameters = print_path(world, object, row->name);
+    const char *value = world_try(world, node, "get", parameters, NULL);
+    if (row->shown == ABSENT) {
+        cr_assert(value == NULL, "%s/@%s is there: %s", object, row->name, value);
+        cr_assert(error_says(world->error, 500, row->name), "%s", row->name);
+        return;
+    }
+    cr_assert(value != NULL, "%s/@%s: %s", object, row->name, error_message(world->error));
+    if (row->value) {
+        bool fits = strncmp(value, row->value, strlen(row->value)) == 0;
+        cr_assert(fits, "%s/@%s is %s", object, row->name, value);
+    }
+    parameters = world_text(world, "{path=\"%s/@\"}", object);
+    const char *all = world_do(world, node, "list", parameters, NULL);
+    bool is_listed = strstr(all, world_text(world, "\"%s\";", row->name)) != NULL;
+    cr_assert(is_listed == (row->shown == ALWAYS), "%s/@%s in %s", object, row->name, all);
+}
+
+static void check_set(
+    struct machine_world *world, int node, const char *object, const struct expected *row)
+{
+    const char *parameters = print_path(world, object, row->name);
+    if (row->set_error) {
+        assert_refused(world, node, "set", parameters, row->set_value, 0, row->set_error);
+        return;
+    }
+    world_do(world, node, "set", parameters, row->set_value);
+}
+
+static void check_rows(
+    struct machine_world *world,
+    int node,
+    const char *object,
+    const struct expected *rows,
+    size_t row_count)
+{
+    for (size_t i = 0; i < row_count; i++) check_shown(world, node, object, &rows[i]);
+    for (size_t i = 0; i < row_count; i++) {
+        if (rows[i].set_value) check_set(world, node, object, &rows[i]);
+    }
+}
+
+#define CHECK(world, node, object, rows) \
+    check_rows((world), (node), (object), (rows), sizeof(rows) / sizeof *(rows))
+
+#define BUILTIN "cannot be set"
+
+Test(attributes, table_2_1_of_a_replicated_table)
+{
+    static const struct expected ROWS[] = {
+        {"type", ALWAYS, "\"replicated_table\"", "a", BUILTIN},
+        {"id", ALWAYS, NULL, "\"1-2-3-4\"", BUILTIN},
+        {"dynamic", ALWAYS, "%true", "%false", BUILTIN},
+        {"schema", ALWAYS, "<\"strict\"=%true;\"unique_keys\"=%true;>[", "[]", BUILTIN},
+        {"schema_id", ALWAYS, NULL, "\"1-2-3-4\"", BUILTIN},
+        {"sorted", ALWAYS, "%true", "%false", BUILTIN},
+        {"key_columns", ALWAYS, "[\"key\";]", "[]", BUILTIN},
+        {"replicas", OPAQUE, "{", "{}", BUILTIN},
+        {"replicated_table_options", ALWAYS, "{", "{max_sync_replica_count=2}", NULL},
+        {"replicated_table_options/max_sync_replica_count", OPAQUE, NULL, "1", NULL},
+        {"replication_collocation_id", ABSENT, NULL, NULL, NULL},
+        {"replication_collocation_table_paths", ABSENT, NULL, NULL, NULL},
+        {"tablet_count", ALWAYS, "1", "2", BUILTIN},
+        {"tablets", OPAQUE, "[{", "[]", BUILTIN},
+        {"pivot_keys", OPAQUE, "[[];]", "[[]]", BUILTIN},
+        {"tablet_state", ALWAYS, "\"mounted\"", "unmounted", BUILTIN},
+        {"actual_tablet_state", ALWAYS, "\"mounted\"", "unmounted", BUILTIN},
+        {"expected_tablet_state", ALWAYS, "\"mounted\"", "unmounted", BUILTIN},
+        {"tablet_count_by_state", OPAQUE, "{", "{}", BUILTIN},
+        {"tablet_count_by_expected_state", OPAQUE, "{", "{}", BUILTIN},
+        {"tablet_statistics", OPAQUE, "{\"tablet_count\"=1;", "{}", BUILTIN},
+        {"tablet_error_count", ALWAYS, "0", "1", BUILTIN},
+        {"tablet_cell_bundle", ALWAYS, "\"default\"", "default", "not all tablets are unmounted"},
+        {"atomicity", ALWAYS, "\"full\"", "none", "only support \"full\" atomicity"},
+        {"commit_ordering", ABSENT, NULL, "weak", "only support \"strong\" commit ordering"},
+        {"in_memory_mode", ALWAYS, "\"none\"", "compressed", "cannot have in-memory mode"},
+        {"enable_dynamic_store_read", ALWAYS, "%true", "%false", NULL},
+        {"upstream_replica_id",
+         ABSENT,
+         NULL,
+         "\"1-2-3-4\"",
+         "Upstream replica cannot be set for replicated tables"},
+        {"row_count", ABSENT, NULL, NULL, NULL},
+        {"chunk_row_count", ALWAYS, "2", "0", BUILTIN},
+        {"last_commit_timestamp", ALWAYS, NULL, "0u", BUILTIN},
+        {"unflushed_timestamp", ALWAYS, NULL, "0u", BUILTIN},
+        {"mount_config", ALWAYS, "{}", "{min_replication_log_ttl=3000}", NULL},
+        {"effective_mount_config", OPAQUE, "{", "{}", BUILTIN},
+        {"preload_state", ALWAYS, "\"complete\"", "failed", BUILTIN},
+    };
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    world_do(&world, META, "insert_rows", T, "{key=1};{key=2}");
+    CHECK(&world, META, "//tmp/t", ROWS);
+    world_release(&world);
+}
+
+Test(attributes, table_2_1_of_an_ordered_table)
+{
+    static const struct expected ROWS[] = {
+        {"sorted", ALWAYS, "%false", NULL, NULL},
+        {"commit_ordering", ALWAYS, "\"strong\"", "weak", "only support \"strong\""},
+        {"pivot_keys", ABSENT, NULL, NULL, NULL},
+        {"tablet_count", ALWAYS, "2", NULL, NULL},
+        {"tablet_state", ALWAYS, "\"unmounted\"", NULL, NULL},
+        {"tablet_cell_bundle", ALWAYS, "\"default\"", "default", NULL},
+        {"chunk_row_count", ALWAYS, "0", NULL, NULL},
+    };
+    struct machine_world world;
+    world_init(&world, 1);
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=replicated_table;path=\"//tmp/t\";attributes={dynamic=%true;tablet_count=2;"
+        "schema=[{name=a;type=int64}]}}",
+        NULL);
+    CHECK(&world, META, "//tmp/t", ROWS);
+    world_release(&world);
+}
+
+Test(attributes, table_2_3_and_2_4_of_a_replica)
+{
+    static const struct expected ROWS[] = {
+        {"type", ALWAYS, "\"table_replica\"", "a", BUILTIN},
+        {"id", ALWAYS, NULL, "a", BUILTIN},
+        {"table_id", ALWAYS, NULL, "a", BUILTIN},
+        {"table_path", OPAQUE, "\"//tmp/t\"", "a", BUILTIN},
+        {"cluster_name", ALWAYS, "\"replica\"", "a", BUILTIN},
+        {"replica_path", ALWAYS, "\"//tmp/r\"", "a", BUILTIN},
+        {"start_replication_timestamp", ALWAYS, "1u", "2u", BUILTIN},
+        {"state", ALWAYS, "\"enabled\"", "disabled", BUILTIN},
+        {"mode", ALWAYS, "\"sync\"", "async", BUILTIN},
+        {"preserve_timestamps", ALWAYS, "%true", "%false", BUILTIN},
+        {"atomicity", ALWAYS, "\"full\"", "none", BUILTIN},
+        {"replication_lag_time", OPAQUE, "0", "1", BUILTIN},
+        {"error_count", OPAQUE, "0", "1", BUILTIN},
+        {"tablets", OPAQUE, "[{", "[]", BUILTIN},
+        {"enable_replicated_table_tracker", ALWAYS, "%true", "%false", NULL},
+        {"my_own", ABSENT, NULL, "5", NULL},
+    };
+    struct machine_world world;
+    world_init(&world, 2);
+    const char *id = world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    CHECK(&world, META, world_text(&world, "#%s", id), ROWS);
+
+    static const char *const INFO[] = {
+        // 2.3: exactly these.
+        "cluster_name",
+        "replica_path",
+        "state",
+        "mode",
+        "replication_lag_time",
+        "error_count",
+        "replicated_table_tracker_enabled",
+    };
+    const char *path = world_text(&world, "{path=\"//tmp/t/@replicas/%s\"}", id);
+    const char *names = world_do(&world, META, "list", path, NULL);
+    const char *expected = "[";
+    for (size_t i = 0; i < sizeof INFO / sizeof *INFO; i++) {
+        expected = world_text(&world, "%s\"%s\";", expected, INFO[i]);
+    }
+    assert_text(names, world_text(&world, "%s]", expected));
+
+    static const struct expected TABLETS[] = {
+        {"tablets/0/tablet_id", OPAQUE, NULL, NULL, NULL},
+        {"tablets/0/state", OPAQUE, "\"enabled\"", NULL, NULL},
+        {"tablets/0/current_replication_row_index", OPAQUE, "0", NULL, NULL},
+        {"tablets/0/committed_replication_row_index", OPAQUE, "0", NULL, NULL},
+        {"tablets/0/current_replication_timestamp", OPAQUE, "0u", NULL, NULL},
+        {"tablets/0/replication_lag_time", OPAQUE, "0", NULL, NULL},
+        {"tablets/0/has_error", OPAQUE, "%false", NULL, NULL},
+        {"tablets/0/trimmed_row_count", OPAQUE, "0", NULL, NULL},
+        {"tablets/0/flushed_row_count", OPAQUE, "0", NULL, NULL},
+    };
+    CHECK(&world, META, world_text(&world, "#%s", id), TABLETS);
+    world_release(&world);
+}
+
+Test(attributes, table_2_5_of_a_tablet)
+{
+    static const struct expected ROWS[] = {
+        {"index", ALWAYS, "0", NULL, NULL},
+        {"tablet_id", ALWAYS, NULL, NULL, NULL},
+        {"state", ALWAYS, "\"mounted\"", NULL, NULL},
+        {"pivot_key", ALWAYS, "[]", NULL, NULL},
+        {"trimmed_row_count", ALWAYS, "0", NULL, NULL},
+        {"flushed_row_count", ALWAYS, "1", NULL, NULL},
+        {"statistics", ALWAYS, "{", NULL, NULL},
+        {"last_commit_timestamp", ALWAYS, NULL, NULL, NULL},
+        {"error_count", ALWAYS, "0", NULL, NULL},
+        {"replication_error_count", ALWAYS, "0", NULL, NULL},
+        {"cell_id", ALWAYS, NULL, NULL, NULL},
+    };
+    static const char *const ORCHID[][2] = {
+        {"state", "\"mounted\""},
+        {"total_row_count", "1"},
+        {"trimmed_row_count", "0"},
+        {"replication_errors", "{}"},
+        {"replicas/%s/cluster_name", "\"replica\""},
+        {"replicas/%s/replica_path", "\"//tmp/r\""},
+        {"replicas/%s/state", "\"enabled\""},
+        {"replicas/%s/mode", "\"async\""},
+        {"replicas/%s/atomicity", "\"full\""},
+        {"replicas/%s/preserve_timestamps", "%true"},
+        {"replicas/%s/start_replication_timestamp", "1u"},
+        {"replicas/%s/current_replication_row_index", "1"},
+        {"replicas/%s/committed_replication_row_index", "1"},
+        {"replicas/%s/prepared_replication_transaction", "\"0-0-0-0\""},
+        {"replicas/%s/prepared_replication_row_index", "-1"},
+    };
+    struct machine_world world;
+    world_init(&world, 2);
+    const char *id = world_replicate(&world, "//tmp/t", "//tmp/r", "async");
+    const char *write = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    world_do(&world, META, "insert_rows", write, "{key=1}");
+    world_run(&world, SECOND);
+    const char *tablet_id = world_get(&world, META, "//tmp/t/@tablets/0/tablet_id");
+    const char *places[] = {
+        world_text(&world, "#%s", tablet_id),
+        world_text(&world, "//sys/tablets/%s", tablet_id),
+    };
+    for (size_t i = 0; i < 2; i++) {
+        for (size_t j = 0; j < sizeof ROWS / sizeof *ROWS; j++) {
+            const char *path = print_path(&world, places[i], ROWS[j].name);
+            const char *value = world_do(&world, META, "get", path, NULL);
+            bool fits = !ROWS[j].value || strncmp(value, ROWS[j].value, strlen(ROWS[j].value)) == 0;
+            cr_assert(fits, "%s is %s", path, value);
+        }
+        for (size_t j = 0; j < sizeof ORCHID / sizeof *ORCHID; j++) {
+            const char *name = ORCHID[j][0];
+            const char *rest = strstr(name, "%s");
+            if (rest) name = world_text(&world, "replicas/%s%s", id, rest + 2);
+            const char *path = world_text(&world, "{path=\"%s/orchid/%s\"}", places[i], name);
+            assert_text(world_do(&world, META, "get", path, NULL), ORCHID[j][1]);
+        }
+    }
+    static const char *const NOWHERE[] = {
+        "{path=\"//sys/tablets/1-2-2be-3\"}",
+        "{path=\"//sys/tablets/no-id\"}",
+    };
+    for (size_t i = 0; i < 2; i++) {
+        assert_refused(&world, META, "get", NOWHERE[i], NULL, 500, "//sys/tablets");
+    }
+    world_release(&world);
+}
+
+// While a replica does not get on, the tablet's orchid says why.
+Test(attributes, table_2_5_orchid_has_errors_of_replication)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    const char *id = world_replicate(&world, "//tmp/t", "//tmp/r", "async");
+    world_do(&world, REPLICA, "unmount_table", "{path=\"//tmp/r\"}", NULL);
+    const char *write = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    world_do(&world, META, "insert_rows", write, "{key=1}");
+    world_wait(&world, META, world_text(&world, "#%s/@error_count", id), "1");
+    const char *tablet_id = world_get(&world, META, "//tmp/t/@tablets/0/tablet_id");
+    const char *path = world_text(
+        &world, "{path=\"//sys/tablets/%s/orchid/replication_errors/%s/message\"}", tablet_id, id);
+    const char *message = world_do(&world, META, "get", path, NULL);
+    cr_assert(strstr(message, "mounted") != NULL, "%s", message);
+    world_release(&world);
+}
+
+Test(attributes, table_2_6_of_mount_options)
+{
+    static const struct {
+        const char *name;
+        const char *default_value; // What effective_mount_config shows.
+        const char *value;
+        const char *shown;
+    } ROWS[] = {
+        {"replication_tick_period", "100", "200", "200"},
+        {"min_replication_log_ttl", "300000", "5000", "5000"},
+        {"max_timestamps_per_replication_commit", "10000", "5", "5"},
+        {"max_rows_per_replication_commit", "90000", "6", "6"},
+        {"max_data_weight_per_replication_commit", "134217728", "7", "7"},
+        {"max_replication_batch_span", "30000", "1000", "1000"},
+        {"replication_throttler",
+         "{\"period\"=1000;}",
+         "{limit=5}",
+         "{\"limit\"=5;\"period\"=1000;}"},
+        {"preserve_tablet_index", "%false", "%true", "%true"},
+    };
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        const char *effective =
+            world_text(&world, "{path=\"//tmp/t/@effective_mount_config/%s\"}", ROWS[i].name);
+        assert_text(world_do(&world, META, "get", effective, NULL), ROWS[i].default_value);
+        // They take effect when the table is mounted anew, beside or within mount_config.
+        const char *place = i % 2 ? "" : "mount_config/";
+        const char *name = world_text(&world, "%s%s", place, ROWS[i].name);
+        world_do(&world, META, "set", print_path(&world, "//tmp/t", name), ROWS[i].value);
+        assert_text(world_do(&world, META, "get", effective, NULL), ROWS[i].default_value);
+        world_do(&world, META, "remount_table", T, NULL);
+        assert_text(world_do(&world, META, "get", effective, NULL), ROWS[i].shown);
+    }
+    world_release(&world);
+}
+
+Test(attributes, table_11_of_a_collocation)
+{
+    static const struct expected ROWS[] = {
+        {"type", ALWAYS, "\"table_collocation\"", "a", BUILTIN},
+        {"id", ALWAYS, NULL, "a", BUILTIN},
+        {"collocation_type", ALWAYS, "\"replication\"", "a", BUILTIN},
+        {"table_ids", ALWAYS, "[\"", "[]", BUILTIN},
+        {"table_paths", OPAQUE, "[\"//tmp/t\";]", "[]", BUILTIN},
+        {"external_cell_tag", ALWAYS, NULL, "1", BUILTIN},
+    };
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table_collocation;attributes={collocation_type=replication;"
+        "table_paths=[\"//tmp/t\"]}}",
+        NULL);
+    const char *id = world_get(&world, META, "//tmp/t/@replication_collocation_id");
+    CHECK(&world, META, world_text(&world, "#%s", id), ROWS);
+    static const struct expected TABLE[] = {
+        {"replication_collocation_id", ALWAYS, NULL, NULL, NULL},
+        {"replication_collocation_table_paths", OPAQUE, "[\"//tmp/t\";]", NULL, NULL},
+    };
+    CHECK(&world, META, "//tmp/t", TABLE);
+    world_release(&world);
+}
