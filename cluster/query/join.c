@@ -134,34 +134,42 @@ static struct row_range lookup_range(struct join *join, uint32_t key_prefix_coun
     return range;
 }
 
+// The ranges of the keys that can match the batch, sorted; they live until the next batch.
+static struct error *lookup_ranges(
+    struct join *join, const struct row_range **ret_ranges, size_t *ret_count)
+{
+    size_t row_count = arr_count(join->batch.rows);
+    struct row_range *ranges = ARENA_NEW(&join->ranges, struct row_range, row_count);
+    for (size_t i = 0; i < row_count; i++) {
+        TRY(evaluate_keys(join, join->batch.rows[i], true));
+        ranges[i] = lookup_range(join, table_at_hand(join)->join.key_prefix_count);
+    }
+    qsort(ranges, row_count, sizeof *ranges, order_ranges);
+    size_t count = 0;
+    for (size_t i = 0; i < row_count; i++) {
+        if (i > 0 && slice_equal(ranges[count - 1].begin, ranges[i].begin)) continue;
+        ranges[count++] = ranges[i];
+    }
+    *ret_ranges = ranges;
+    *ret_count = count;
+    return NULL;
+}
+
 static struct error *on_loaded(struct join *join);
 
 // Opens a scan over what can match the batch.
 static struct error *open_table(struct join *join)
 {
+    // Scans borrow their ranges, so it must outlive this call.
+    static const struct row_range everything;
     const struct plan_table *table = table_at_hand(join);
     if (table->join.array_count > 0) return on_loaded(join); // There is nothing to be read.
-    struct key_table *rows = &join->tables[join->table];
+    const struct row_range *ranges = &everything;
+    size_t range_count = join->is_loaded[join->table] ? 0 : 1;
     arena_reset(&join->ranges);
-    struct row_range everything = {0};
-    struct row_range *ranges = &everything;
-    size_t range_count = 1;
     if (table->join.key_prefix_count > 0) {
-        key_table_clear(rows);
-        size_t row_count = arr_count(join->batch.rows);
-        ranges = ARENA_NEW(&join->ranges, struct row_range, row_count);
-        for (size_t i = 0; i < row_count; i++) {
-            TRY(evaluate_keys(join, join->batch.rows[i], true));
-            ranges[i] = lookup_range(join, table->join.key_prefix_count);
-        }
-        qsort(ranges, row_count, sizeof *ranges, order_ranges);
-        range_count = 0;
-        for (size_t i = 0; i < row_count; i++) {
-            if (i > 0 && slice_equal(ranges[range_count - 1].begin, ranges[i].begin)) continue;
-            ranges[range_count++] = ranges[i];
-        }
-    } else if (join->is_loaded[join->table]) {
-        range_count = 0;
+        key_table_clear(&join->tables[join->table]);
+        TRY(lookup_ranges(join, &ranges, &range_count));
     }
     TRY(row_source_open(
         join->sources[join->table], ranges, range_count, table->wanted, &join->scan));

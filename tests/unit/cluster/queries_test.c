@@ -35,6 +35,18 @@ static void start(struct machine_world *world)
     }
 }
 
+// u.v is 0 to 99, so each of the hundred rows finds one; there is no key to look it up by.
+Test(queries, join_a_table_that_is_read_as_a_whole)
+{
+    struct machine_world world;
+    start(&world);
+    const char *const query =
+        "{allow_join_without_index=%true;query=\"sum(1) as n from [//tmp/s] as t "
+        "join [//tmp/s] as u on uint64(t.a) = u.v group by 1\"}";
+    assert_text(world_do(&world, META, "select_rows", query, NULL), "{\"n\"=100;};\n");
+    world_release(&world);
+}
+
 static uint64_t response_number(struct machine_world *world, const char *name)
 {
     struct node *node;

@@ -10,7 +10,7 @@
 struct world_scan {
     struct row_scan scan;
     struct world_table *table;
-    struct row_range *ranges;
+    const struct row_range *ranges;
     size_t range_count;
     size_t row_index;
     size_t range_index;
@@ -74,14 +74,10 @@ static struct error *source_open(
     scan->scan.methods = &scan_methods;
     scan->table = table;
     scan->range_count = range_count;
-    scan->ranges = ARENA_NEW(&scan->arena, struct row_range, range_count);
-    for (size_t i = 0; i < range_count; i++) {
-        scan->ranges[i] = ranges[i];
-        // As it is promised.
-        if (i > 0) {
-            cr_assert(ranges[i - 1].end.size > 0);
-            cr_assert(slice_compare(ranges[i - 1].end, ranges[i].begin) <= 0);
-        }
+    scan->ranges = ranges;                     // To be there until the scan is closed.
+    for (size_t i = 1; i < range_count; i++) { // As it is promised.
+        cr_assert(ranges[i - 1].end.size > 0);
+        cr_assert(slice_compare(ranges[i - 1].end, ranges[i].begin) <= 0);
     }
     scan->row = ARENA_NEW(&scan->arena, struct value, table->schema->column_count);
     memset(scan->row, 0xee, table->schema->column_count * sizeof *scan->row);
