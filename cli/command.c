@@ -88,7 +88,7 @@ const struct command COMMANDS[] = {
             {.name = "value", .kind = OPTION_INPUT, .help = "in the format (default: from standard input)", .place = PLACE_OPTIONAL},
             FORMAT("of the value: yson, json, ... (default: yson)"),
             RECURSIVE("create missing parents"),
-            FORCE("replace even a table"),
+            FORCE("replace even a map node with children"),
         },
     },
     {

@@ -1,6 +1,6 @@
 """Programs that use official clients, unchanged, against real daemons.
 
-    conformance_test.py python | python_alone | go | javascript
+    conformance_test.py python | python_alone | compatibility | go | javascript
 """
 
 import os
@@ -14,9 +14,9 @@ import retable
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "conformance")
 
 
-def python_command(with_bindings):
+def python_command(with_bindings, program="commands.py"):
     programs = clients.python(with_bindings)
-    return [os.path.join(programs, "python"), "-B", os.path.join(FOLDER, "commands.py")], FOLDER
+    return [os.path.join(programs, "python"), "-B", os.path.join(FOLDER, program)], FOLDER
 
 
 def go_command():
@@ -33,6 +33,7 @@ def javascript_command():
 COMMANDS = {
     "python": lambda: python_command(True),
     "python_alone": lambda: python_command(False),
+    "compatibility": lambda: python_command(True, "compatibility.py"),
     "go": go_command,
     "javascript": javascript_command,
 }
