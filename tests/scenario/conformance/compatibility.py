@@ -313,7 +313,14 @@ def lookup_rows(of):
     asked = dict(path=path, column_names=["v"], keep_missing_rows=True, input_format="json", output_format="json")
     equal(driver.make_request("lookup_rows", asked, data=keys["data"], client=client), b'null\n{"v":"a"}\n')
     equal(rows_of(client.lookup_rows(path, [{"k": 1}], timestamp=before)), [])
-    refused(1, client.lookup_rows, path, [{"k": 1}], versioned=True)
+    client.insert_rows(path, [{"k": 1, "v": "b"}])
+    asked = dict(path=path, versioned=True, input_format="json", output_format="json")
+    versions = json.loads(driver.make_request("lookup_rows", asked, data=b'{"k":1}', client=client))
+    equal([version["$value"] for version in versions["$value"]["v"]], ["b", "a"])
+    # JSON doubles a dollar sign at the beginning of a name.
+    asked = dict(path=path, versioned_read_options={"read_mode": "latest_timestamp"}, input_format="json", output_format="json")
+    stamped = json.loads(driver.make_request("lookup_rows", asked, data=b'{"k":1}', client=client))
+    equal(stamped["$$timestamp:v"], versions["$value"]["v"][0]["$attributes"]["timestamp"])
 
 
 @row("select_rows")
