@@ -9,11 +9,7 @@ TestSuite(query_any, .fini = abort_on_leaks);
 
 static struct world new_world(void)
 {
-    struct world world;
-    world_init(&world);
-    world_add(
-        &world,
-        "//t",
+    struct world world = world_of(
         "[{name=k;type=int64;sort_order=ascending};{name=u;type=uint64};{name=s;type=string};"
         "{name=d;type=double};{name=b;type=boolean};{name=y;type=any}]",
         "{k=1;u=2u;s=a;d=0.5;b=%true;y=[1]};{k=2;s=b;b=%false};{k=3;u=7u;d=-1.;y=5};{}");

@@ -5,11 +5,7 @@ TestSuite(query_array_join, .fini = abort_on_leaks);
 
 static struct world new_world(void)
 {
-    struct world world;
-    world_init(&world);
-    world_add(
-        &world,
-        "//t",
+    struct world world = world_of(
         "[{name=k;type=int64;sort_order=ascending};{name=a;type=any};{name=b;type=any};"
         "{name=n;type=int64}]",
         "{k=1;a=[1;2;3];b=[x;y]};{k=2;a=[];b=[z]};{k=3;b=[]};{k=4;a=#;n=5};{k=5;a=[7;#;{c=8}];n="

@@ -5,14 +5,9 @@ TestSuite(query_execute, .fini = abort_on_leaks);
 
 static struct world new_world(void)
 {
-    struct world world;
-    world_init(&world);
-    world_add(
-        &world,
-        "//t",
+    return world_of(
         "[{name=k;type=int64;sort_order=ascending};{name=g;type=string};{name=v;type=int64}]",
         "{k=1;g=a;v=10};{k=2;g=b;v=20};{k=3;g=a;v=30};{k=4;g=c};{k=5;g=b;v=50};{k=6;v=60}");
-    return world;
 }
 
 Test(query_execute, selects_everything_in_the_order_of_the_key)

@@ -6,16 +6,11 @@ TestSuite(query_placeholders, .fini = abort_on_leaks);
 
 static struct world new_world(void)
 {
-    struct world world;
-    world_init(&world);
-    world_add(
-        &world,
-        "//t",
+    return world_of(
         "[{name=k;type=int64;sort_order=ascending};{name=u;type=uint64};{name=s;type=string};"
         "{name=b;type=boolean};{name=d;type=double}]",
         "{k=1;u=18446744073709551615u;s=a;b=%true;d=0.5};{k=2;u=2u;s=\"b'\\\"\\\\\";d=1.5};"
         "{k=-3;s=\"{x}\"}");
-    return world;
 }
 
 static void fill(struct world *world, const char *values)

@@ -226,15 +226,10 @@ static struct unsigned_number print_unsigned(struct rng *rng, int depth, struct 
 
 static struct world new_world(void)
 {
-    struct world world;
-    world_init(&world);
-    world_add(
-        &world,
-        "//t",
+    return world_of(
         "[{name=k;type=int64;sort_order=ascending};{name=x;type=int64};{name=y;type=int64};"
         "{name=z;type=int64};{name=w;type=uint64}]",
         "{k=0;x=5;y=-3}");
-    return world;
 }
 
 Test(query_random_expression, of_numbers_have_the_value_they_should_have)

@@ -9,15 +9,10 @@ TestSuite(query_ranges, .fini = abort_on_leaks);
 
 static struct world new_world(void)
 {
-    struct world world;
-    world_init(&world);
-    world_add(
-        &world,
-        "//t",
+    return world_of(
         "[{name=a;type=int64;sort_order=ascending};{name=b;type=int64;sort_order=ascending};"
         "{name=c;type=string;sort_order=ascending};{name=v;type=int64}]",
         "");
-    return world;
 }
 
 // The ranges of a query with this predicate, as the plan explains them.

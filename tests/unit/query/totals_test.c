@@ -12,16 +12,11 @@ TestSuite(query_totals, .fini = abort_on_leaks);
 
 static struct world new_world(void)
 {
-    struct world world;
-    world_init(&world);
-    world_add(
-        &world,
-        "//t",
+    return world_of(
         "[{name=k;type=int64;sort_order=ascending};{name=g;type=string};{name=v;type=int64};"
         "{name=d;type=double};{name=s;type=string}]",
         "{k=1;g=a;v=10;d=1.5;s=x};{k=2;g=b;v=20;s=y};{k=3;g=a;v=30;d=0.5;s=z};{k=4;g=c;s=x};"
         "{k=5;g=b;v=50;d=-1.0};{k=6;g=a;v=10;d=2.5;s=w}");
-    return world;
 }
 
 Test(query_totals, finds_what_goes_with_an_extreme)

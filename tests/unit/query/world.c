@@ -191,6 +191,14 @@ struct world_table *world_add(
     return table;
 }
 
+struct world world_of(const char *schema, const char *rows)
+{
+    struct world world;
+    world_init(&world);
+    world_add(&world, "//t", schema, rows);
+    return world;
+}
+
 static struct world_table *find_table(struct world *world, struct slice path)
 {
     for (uint32_t i = 0; i < world->table_count; i++) {
@@ -306,6 +314,21 @@ const char *world_fail(struct world *world, const char *query)
 {
     CLEANUP(error_freep) struct error *error = world_error(world, query);
     return arena_print(&world->arena, "%s", error_message(error));
+}
+
+static const char *query_of(struct world *world, const char *expression)
+{
+    return arena_print(&world->arena, "%s as v from [//t]", expression);
+}
+
+const char *world_value(struct world *world, const char *expression)
+{
+    return world_get(world, query_of(world, expression));
+}
+
+const char *world_fail_value(struct world *world, const char *expression)
+{
+    return world_fail(world, query_of(world, expression));
 }
 
 struct query_plan *world_plan(struct world *world, const char *query)

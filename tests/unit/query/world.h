@@ -39,6 +39,9 @@ struct world {
 void world_init(struct world *world);
 void world_release(struct world *world);
 
+// A world with one table, //t.
+struct world world_of(const char *schema, const char *rows);
+
 // Adds a table. `schema` is the YSON of a schema, `rows` a list fragment of maps, in any order.
 struct world_table *world_add(
     struct world *world, const char *path, const char *schema, const char *rows);
@@ -58,6 +61,10 @@ const char *world_get(struct world *world, const char *query);
 
 // Runs a query that fails, and gives the error's message, with inner ones left out.
 const char *world_fail(struct world *world, const char *query);
+
+// The value of an expression over the only row of //t, and the error's message if it has none.
+const char *world_value(struct world *world, const char *expression);
+const char *world_fail_value(struct world *world, const char *expression);
 
 // The plan of a query that can be bound.
 struct query_plan *world_plan(struct world *world, const char *query);
