@@ -1,6 +1,10 @@
 """The cluster of the synchronous replica dies, or its network, under load: another one takes over, no client notices.
 
-    RETABLE_FAILOVER_COUNT   how often it is killed, stopped (SIGSTOP) and cut off, 4 by default each
+    failover_test.py [namespaces]
+
+Between the daemons are relays; with `namespaces`, real networks that lose packets in one direction (`namespaces.py`).
+
+    RETABLE_FAILOVER_COUNT   how often it is killed, stopped (SIGSTOP) and cut off, 4 by default each (half of it with `namespaces`)
     RETABLE_FAILOVER_JSON    a file for the gaps
 
 `steady` commits rows and measures how long nothing is acknowledged. After each strike: no commit has failed, the
@@ -8,6 +12,7 @@ tracker has switched once, and the daemon that comes back catches up. A link tha
 all replicas hold every row once.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -16,6 +21,7 @@ import subprocess
 import sys
 import time
 
+import namespaces
 import relay
 import retable
 from retable import until
@@ -23,6 +29,8 @@ from retable import until
 CUTS = (relay.TO_DAEMON, relay.FROM_DAEMON)
 COUNT = int(os.environ.get("RETABLE_FAILOVER_COUNT", "4"))
 CLIENT_COUNT = 8
+SUSPICION_MS = 500
+SWITCH_MS = 500  # What may pass from suspicion to the next acknowledgement, at the median: the machine may be busy.
 TABLE = "//tmp/steady"
 SCHEMA = "[{name=key;type=int64;sort_order=ascending};{name=value;type=int64}]"
 TRACKER = "//sys/@config/tablet_manager/replicated_table_tracker"
@@ -103,7 +111,7 @@ def strike(primary, nodes, steady, how):
     steady.report()
     victim = sync_node(primary, nodes)
     if how in CUTS:
-        victim.relay.lose(how)
+        victim.wire.lose(how)
     else:
         victim.process.send_signal(how)
     # Reads go on as well, through whatever replica is synchronous by then.
@@ -126,22 +134,29 @@ def strike(primary, nodes, steady, how):
         victim.stop(signal.SIGKILL)
         victim.start()
     elif how in CUTS:
-        victim.relay.break_connections()
+        victim.wire.heal()
     else:
         victim.process.send_signal(signal.SIGCONT)
     return seen["longest_gap_ms"]
 
 
 def flicker(primary, nodes, steady):
-    """The synchronous replica's link breaks twice a second, for longer than it takes to recover."""
+    """The synchronous replica's link breaks again and again, for longer than it takes to recover."""
     primary.run("set", TRACKER + "/recovery_period", "2000")
     until(lambda: all_good(primary), "both replicas are good")
     steady.report()
     victim = sync_node(primary, nodes)
     before = len(history(primary))
     for _ in range(8):
-        victim.relay.break_connections()
-        time.sleep(0.5)  # The pace of what goes wrong, not a wait.
+        # The pace of what goes wrong, not waits.
+        if victim.network:
+            victim.wire.lose(relay.TO_DAEMON)
+            time.sleep(SUSPICION_MS / 1000 + 0.2)
+            victim.wire.heal()
+            time.sleep(0.3)
+        else:
+            victim.wire.break_connections()
+            time.sleep(0.5)
     assert len(history(primary)) == before + 1
     report = steady.report()
     assert report["errors"] == 0 and report["acknowledged"] > 0, report
@@ -157,12 +172,28 @@ def row_count(daemon):
     return json.loads(rows) if rows else {"count": 0, "total": 0}
 
 
-def main():
-    with retable.World() as world:
-        nodes = [world.node("first"), world.node("second")]
-        for node in nodes:
-            node.relay = relay.Relay(node.address)
-        peers = [word for node in nodes for word in ("--peer", "%s=%s" % (node.name, node.relay.address))]
+def add_nodes(world, stack, has_namespaces):
+    """Makes the replicas' clusters; returns them, each with its `wire` and the address at which it is reached."""
+    for number, name in enumerate(("first", "second")):
+        if has_namespaces:
+            wire = namespaces.Namespace(number)
+            node = world.node(name, network=wire)
+            address = node.address
+        else:
+            node = world.node(name)
+            wire = relay.Relay(node.address)
+            address = wire.address
+        stack.callback(wire.close)
+        node.wire = wire
+        yield node, address
+
+
+def main(has_namespaces):
+    strikes = CUTS if has_namespaces else (signal.SIGKILL, signal.SIGSTOP, *CUTS)
+    count = (COUNT + 1) // 2 if has_namespaces else COUNT
+    with contextlib.ExitStack() as stack, retable.World() as world:
+        nodes, addresses = zip(*add_nodes(world, stack, has_namespaces))
+        peers = [word for node, address in zip(nodes, addresses) for word in ("--peer", "%s=%s" % (node.name, address))]
         primary = world.coordinator("primary", *peers)
         make_tables(primary, nodes)
         primary.run("set", TRACKER + "/recovery_period", "200")
@@ -171,9 +202,9 @@ def main():
         gaps = {}
         try:
             until(lambda: steady.report()["acknowledged"] > 0, "commits are acknowledged")
-            for how in (signal.SIGKILL, signal.SIGSTOP, *CUTS):
+            for how in strikes:
                 name = how.name if isinstance(how, signal.Signals) else "cut " + how
-                gaps[name] = [strike(primary, nodes, steady, how) for _ in range(COUNT)]
+                gaps[name] = [strike(primary, nodes, steady, how) for _ in range(count)]
             switch_count = len(history(primary))
             flicker(primary, nodes, steady)
             until(lambda: all_good(primary), "both replicas are good")
@@ -197,10 +228,15 @@ def main():
             for name, values in gaps.items()
         }
         print(json.dumps(summary))
+        if has_namespaces:
+            assert all(one["median_ms"] <= SUSPICION_MS + SWITCH_MS for one in summary.values()), summary
         if "RETABLE_FAILOVER_JSON" in os.environ:
             with open(os.environ["RETABLE_FAILOVER_JSON"], "w") as file:
                 json.dump({"gaps_ms": gaps, "summary": summary}, file)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    is_apart = "namespaces" in sys.argv[1:]
+    if is_apart:
+        namespaces.live_apart()
+    sys.exit(main(is_apart))

@@ -67,6 +67,10 @@ class Relay:
                 pass
             end.close()
 
+    def heal(self):
+        """What was lost is lost for good, so connections cannot go on."""
+        self.break_connections()
+
     def close(self):
         self.listener.close()
         self.break_connections()

@@ -48,13 +48,15 @@ def until(condition, what, timeout_s=TIMEOUT_S):
 
 
 class Daemon:
-    """A cluster's process. `args` are added to its command line."""
+    """A cluster's process. `args` are added to its command line; it may live in a network of its own."""
 
-    def __init__(self, world, binary, name, args):
+    def __init__(self, world, binary, name, args, network=None):
         self.world = world
         self.binary = binary
         self.name = name
         self.args = list(args)
+        self.network = network
+        self.host = network.host if network else "127.0.0.1"
         self.folder = os.path.join(world.folder, name)
         self.log_path = self.folder + ".log"
         self.process = None
@@ -67,11 +69,12 @@ class Daemon:
         if os.path.exists(port_path):
             os.remove(port_path)
         # After the first start it keeps its port, since other clusters know it.
-        address = self.address or "127.0.0.1:0"
-        http_address = self.http_address or "127.0.0.1:0"
+        address = self.address or self.host + ":0"
+        http_address = self.http_address or self.host + ":0"
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [self.binary, "--cluster-name", self.name, "--data-dir", self.folder]
+                (self.network.command if self.network else [])
+                + [self.binary, "--cluster-name", self.name, "--data-dir", self.folder]
                 + ["--grpc-address", address, "--http-address", http_address, "--port-file", port_path]
                 + self.args,
                 stderr=log,
@@ -84,7 +87,7 @@ class Daemon:
         if not os.path.exists(port_path):
             raise AssertionError("%s did not start:\n%s" % (self.name, self.log()))
         with open(port_path) as file:
-            self.address, self.http_address = ["127.0.0.1:" + line.strip() for line in file]
+            self.address, self.http_address = [self.host + ":" + line.strip() for line in file]
         return self
 
     def stop(self, number=signal.SIGTERM):
@@ -185,13 +188,13 @@ class World:
         if kind is None:
             raise AssertionError("a daemon did not stop cleanly")
 
-    def _add(self, binary, name, args):
-        daemon = Daemon(self, os.environ[binary], name, args)
+    def _add(self, binary, name, args, network=None):
+        daemon = Daemon(self, os.environ[binary], name, args, network)
         self.daemons.append(daemon)
         return daemon.start()
 
     def coordinator(self, name, *args):
         return self._add("RETABLE_COORDINATOR", name, args)
 
-    def node(self, name, *args):
-        return self._add("RETABLE_NODE", name, args)
+    def node(self, name, *args, network=None):
+        return self._add("RETABLE_NODE", name, args, network)
