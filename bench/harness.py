@@ -95,6 +95,17 @@ class Folder:
             process.kill()
             process.wait()
 
+    def pids_inside(self, name):
+        """Of all processes that work in this folder's folder `name`, as a server of PostgreSQL does with its children."""
+        result = []
+        for entry in pathlib.Path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and pathlib.Path(os.readlink(entry / "cwd")) == self.path / name:
+                    result.append(int(entry.name))
+            except OSError:
+                pass  # It has ended.
+        return result
+
     def close(self, keep):
         for name in list(reversed(self.processes)):
             self.stop(name)
@@ -111,6 +122,7 @@ class Retable:
     table = "//tmp/bench"
     replica_table = "//tmp/bench_replica"
     schema = "[{name=k;type=int64;sort_order=ascending};{name=v;type=string}]"
+    first_row = "{k=-1000000;v=x}"
 
     def __init__(self, build, flags=()):
         self.build = pathlib.Path(build).resolve()
@@ -159,7 +171,7 @@ class Retable:
             self.cli(mode, "mount-table", self.replica_table)
             self.cli("meta", "alter-table-replica", replica, "--enable")
         self.address, self.replica = self.addresses["meta"], self.addresses["async"]
-        row = ["sh", "-c", f"echo '{{k=-1000000;v=x}}' | {self.build}/cli/retable --proxy {self.address} "
+        row = ["sh", "-c", f"echo '{self.first_row}' | {self.build}/cli/retable --proxy {self.address} "
                f"insert-rows {self.table} --format yson"]
         wait_for(lambda: subprocess.check_output(row, stderr=subprocess.STDOUT) is not None, "the table takes no rows")
 
@@ -285,18 +297,7 @@ log_min_messages = warning
         self._start("async")
 
     def process_ids(self):
-        """By the working folder, which is a server's data."""
-        result = {name: [] for name in self.folder.processes}
-        for entry in pathlib.Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                folder = pathlib.Path(os.readlink(entry / "cwd"))
-            except OSError:
-                continue
-            if folder.parent == self.folder.path and folder.name in result:
-                result[folder.name].append(int(entry.name))
-        return result
+        return {name: self.folder.pids_inside(name) for name in self.folder.processes}
 
     def memory_mb(self):
         return {}
