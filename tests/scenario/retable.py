@@ -59,6 +59,7 @@ class Daemon:
         self.host = network.host if network else "127.0.0.1"
         self.folder = os.path.join(world.folder, name)
         self.log_path = self.folder + ".log"
+        self.environment = None  # Of the process, from the next start on; ours if None.
         self.process = None
         self.address = None
         self.http_address = None
@@ -78,6 +79,7 @@ class Daemon:
                 + ["--grpc-address", address, "--http-address", http_address, "--port-file", port_path]
                 + self.args,
                 stderr=log,
+                env=self.environment,
             )
         return port_path
 
