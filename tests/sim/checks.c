@@ -7,16 +7,12 @@
 #include "model/key.h"
 #include "model/rowset.h"
 #include "tests/sim/history.h"
+#include "tests/sim/operator.h"
+#include "tests/sim/state_checks.h"
 #include "tests/sim/tracker_checks.h"
 
 #include <assert.h>
 #include <inttypes.h>
-
-#define QUEUE   "//tmp/q" // Replicated and sorted, two tablets.
-#define LIST    "//tmp/l" // Replicated and ordered.
-#define LOCAL   "//tmp/o" // An ordinary table of the meta-cluster.
-#define REPLICA "//tmp/replica"
-#define COPY    "//tmp/copy" // Of the list.
 
 enum { CLIENT_COUNT = 5, KEY_COUNT = 24, REPLICA_COUNT = 2, TABLE_COUNT = 2 };
 
@@ -27,7 +23,7 @@ static const uint64_t HEAL_US = 30 * SECOND;
 struct client {
     uint64_t token; // Of the operation under way; 0 if there is none.
     uint64_t invoke_us;
-    enum { DOES_COMMIT, DOES_LOOKUP, DOES_SNAPSHOT, DOES_START, DOES_READ_FIRST } does;
+    enum { DOES_COMMIT, DOES_LOOKUP, DOES_SNAPSHOT, DOES_START, DOES_READ_FIRST, DOES_ASK } does;
     size_t transaction; // In the history.
     struct guid mutation_id;
     struct guid transaction_id; // Of a transaction begun.
@@ -44,9 +40,7 @@ struct checks {
     struct client clients[CLIENT_COUNT];
     struct history history;
     uint64_t next_token;
-    struct guid replica_ids[TABLE_COUNT][REPLICA_COUNT]; // Of the queue and of the list.
-    uint64_t last_timestamp;                             // The newest acknowledged.
-    struct position decided[NODE_COUNT_MAX][4];          // The last seen durable.
+    uint64_t last_timestamp; // The newest acknowledged.
     bool are_clients_done;
 };
 
@@ -82,7 +76,6 @@ static void create_replicas(
     struct world *world, size_t table, const char *path, const char *replica_path)
 {
     static const char *const CLUSTERS[] = {"first", "second"};
-    struct checks *checks = world->checks;
     for (uint32_t i = 0; i < REPLICA_COUNT; i++) {
         struct guid id = create(
             world,
@@ -93,7 +86,6 @@ static void create_replicas(
             CLUSTERS[i],
             replica_path,
             i == 0 ? "sync" : "async");
-        checks->replica_ids[table][i] = id;
         // The second cluster cuts its tablets elsewhere.
         const char *pivots = i == 1 && table == 0 ? "pivot_keys=[[];[5];[17]];" : "";
         create(
@@ -152,6 +144,7 @@ void checks_begin(struct world *world)
     struct checks *checks = must_alloc(calloc(1, sizeof *checks));
     world->checks = checks;
     checks->next_token = 1;
+    state_checks_begin(world);
     for (uint32_t i = 0; i < world->node_count; i++) node_start(world, i);
     machine_set_peer(world->hosts[META].machine, SLICE_OF("first"), SLICE_OF("node1"));
     machine_set_peer(world->hosts[META].machine, SLICE_OF("second"), SLICE_OF("node2"));
@@ -249,29 +242,6 @@ static void nemesis(struct world *world)
     }
 }
 
-// Mode and state of a replica, changed under load.
-static void administer(struct world *world)
-{
-    if (!rng_chance(&world->rng, world->faults.admin_percent)) return;
-    struct checks *checks = world->checks;
-    size_t table = rng_below(&world->rng, TABLE_COUNT);
-    size_t replica = rng_below(&world->rng, REPLICA_COUNT);
-    static const char *const CHANGES[] = {
-        "mode=sync", "mode=async", "mode=sync", "mode=async", "enabled=%false", "enabled=%true"};
-    const char *change = CHANGES[rng_below(&world->rng, sizeof CHANGES / sizeof *CHANGES)];
-    struct request *request = request_new(REQUEST_COMMAND);
-    request->command = SLICE_OF("alter_table_replica");
-    char *text = arena_print(
-        &request->arena,
-        "{replica_id=\"%s\";%s}",
-        GUID_TEXT(checks->replica_ids[table][replica]),
-        change);
-    struct error *error = yson_parse(&request->arena, slice_from_text(text), &request->parameters);
-    assert(!error);
-    world_trace(world, "replica %zu of table %zu: %s", replica, table, change);
-    world_request(world, META, request, 0);
-}
-
 void nemesis_act(struct world *world, enum event_kind kind)
 {
     if (world->is_healing) return;
@@ -279,8 +249,8 @@ void nemesis_act(struct world *world, enum event_kind kind)
         nemesis(world);
         plan(world, kind, 1 + rng_below(&world->rng, 2 * world->faults.nemesis_period_us), 0);
     } else {
-        administer(world);
-        plan(world, kind, 1 + rng_below(&world->rng, SECOND), 0);
+        if (rng_chance(&world->rng, world->faults.admin_percent)) operator_act(world);
+        plan(world, kind, 1 + rng_below(&world->rng, 300 * MS), 0);
     }
 }
 
@@ -421,6 +391,24 @@ static void send_lookup(struct world *world, struct client *client, uint32_t nod
     world_request(world, node, request, client->token);
 }
 
+// Which replicas could serve a snapshot now.
+static void send_question(struct world *world, struct client *client)
+{
+    struct request *request = request_new(REQUEST_COMMAND);
+    client->does = DOES_ASK;
+    client->timestamp = world->checks->last_timestamp - rng_below(&world->rng, 3);
+    request->command = SLICE_OF("get_in_sync_replicas");
+    char *text = arena_print(
+        &request->arena,
+        "{path=\"" QUEUE "\";timestamp=%" PRIu64 ";all_keys=%%true}",
+        client->timestamp);
+    struct error *error = yson_parse(&request->arena, slice_from_text(text), &request->parameters);
+    assert(!error);
+    error_free(error);
+    begin_operation(world, client);
+    world_request(world, META, request, client->token);
+}
+
 static void act(struct world *world, struct client *client)
 {
     struct rng *rng = &world->rng;
@@ -448,6 +436,8 @@ static void act(struct world *world, struct client *client)
         client->timestamp = world->checks->last_timestamp - rng_below(rng, 3);
         uint32_t node = (uint32_t)rng_below(rng, world->node_count);
         send_lookup(world, client, node, node == META ? QUEUE : REPLICA);
+    } else if (choice < 87 && world->checks->last_timestamp > 0) {
+        send_question(world, client);
     } else {
         struct request *request = request_new(REQUEST_START_TRANSACTION);
         client->does = DOES_START;
@@ -557,6 +547,7 @@ void checks_on_answer(struct world *world, const struct request *request, uint64
     client->token = 0;
     switch (client->does) {
     case DOES_COMMIT: on_committed(world, client, request); break;
+    case DOES_ASK: break; // Checked when it was answered.
     case DOES_LOOKUP:
     case DOES_SNAPSHOT: on_rows(world, client, request); break;
     case DOES_START:
@@ -578,110 +569,31 @@ void checks_on_answer(struct world *world, const struct request *request, uint64
 // -------------------------------------------------------------------------------------------------
 // While the world runs
 
-static struct table *find_table(struct world *world, uint32_t node, const char *path)
-{
-    struct arena arena CLEANUP(arena_releasep) = {0};
-    struct table *table = NULL;
-    struct error *error = tree_resolve_table(
-        &world->hosts[node].machine->cell.tree, &arena, slice_from_text(path), &table);
-    error_free(error);
-    return table;
-}
-
-// What a crash would leave of a replica's positions.
-static bool durable_position(
-    struct world *world,
-    uint32_t node,
-    struct guid replica_id,
-    struct guid tablet_id,
-    struct position *ret_tail,
-    struct position *ret_decided)
-{
-    CLEANUP(buffer_releasep) struct buffer value = {0};
-    struct layout_key key = layout_source(replica_id, tablet_id);
-    struct store *store = world->hosts[node].store;
-    if (!memory_store_get_durable(store, STORE_META, layout_slice(&key), &value)) return false;
-    struct reader reader = reader_from(buffer_slice(&value));
-    ret_tail->row_index = get_fixed64(&reader);
-    ret_tail->timestamp = get_fixed64(&reader);
-    ret_decided->row_index = get_fixed64(&reader);
-    ret_decided->timestamp = get_fixed64(&reader);
-    return true;
-}
-
-// ack-durable, ack-has-sync: at the moment of the answer.
-static void check_part(
-    struct world *world, struct tablet *tablet, uint64_t timestamp, bool require_sync_replica)
-{
-    size_t sync_count = 0;
-    size_t holder_count = 0;
-    bool may_have_changed = world->hosts[META].took_command;
-    const struct table *table = tablet->table;
-    for (size_t i = 0; i < arr_count(table->replicas); i++) {
-        const struct replica *replica = table->replicas[i];
-        bool is_sync = replica->mode == REPLICA_MODE_SYNC;
-        if (is_sync) sync_count++;
-        uint32_t node = slice_equal_text(buffer_slice(&replica->cluster_name), "first") ? 1 : 2;
-        struct position tail = {0};
-        struct position decided = {0};
-        bool is_held =
-            durable_position(world, node, replica->object->id, tablet->id, &tail, &decided) &&
-            tail.timestamp >= timestamp;
-        if (is_held) holder_count++;
-        if (!is_held && is_sync && !may_have_changed) {
-            world_fail(
-                world,
-                "ack-durable: %" PRIu64 " is acknowledged, and replica %zu has durably %" PRIu64,
-                timestamp,
-                i,
-                tail.timestamp);
-        }
-    }
-    bool has_sync = may_have_changed ? holder_count > 0 : sync_count > 0;
-    if (!has_sync && require_sync_replica) {
-        world_fail(world, "ack-has-sync: %" PRIu64 " is acknowledged without one", timestamp);
-    }
-    // Its own record.
-    const struct queue *queue = tablet->queue;
-    for (size_t i = 0; i < queue->record_count; i++) {
-        const struct record *record =
-            &queue->records[(queue->record_begin + i) & (queue->record_capacity - 1)];
-        if (record->timestamp != timestamp) continue;
-        CLEANUP(buffer_releasep) struct buffer value = {0};
-        struct layout_key key = layout_queue_record(queue->tablet_number, record->row_index);
-        struct store *store = world->hosts[META].store;
-        if (!memory_store_get_durable(store, STORE_QUEUE, layout_slice(&key), &value)) {
-            world_fail(world, "ack-durable: record of %" PRIu64 " is not synced", timestamp);
-        }
-        if (record->state != RECORD_COMMITTED) {
-            world_fail(world, "decide-once: %" PRIu64 " is acknowledged undecided", timestamp);
-        }
-    }
-}
-
 void checks_on_reply(
     struct world *world, uint32_t node, const struct request *request, uint64_t token)
 {
-    if (node != META || request->kind != REQUEST_COMMIT || token == 0) return;
+    if (node != META || token == 0 || request->error) return;
     struct checks *checks = world->checks;
-    const struct past_transaction *past = NULL;
+    const struct client *client = NULL;
     for (size_t i = 0; i < CLIENT_COUNT; i++) {
-        const struct client *client = &checks->clients[i];
-        if (client->token == token) past = &checks->history.transactions[client->transaction];
+        if (checks->clients[i].token == token) client = &checks->clients[i];
     }
-    if (!past) return;
-    if (request->error) return;
-    struct table *table = find_table(world, META, QUEUE);
+    if (!client) return;
+    if (client->does == DOES_ASK) state_checks_on_in_sync(world, request, client->timestamp);
+    if (request->kind != REQUEST_COMMIT) return;
+    const struct past_transaction *past = &checks->history.transactions[client->transaction];
+    struct table *table = world_table(world, META, QUEUE);
     for (size_t i = 0; i < past->key_count; i++) {
         CLEANUP(buffer_releasep) struct buffer key = {0};
         struct value value = value_int64(0, past->keys[i]);
         key_encode_value(&value, &key);
         struct tablet *tablet = table_tablet_of_key(table, buffer_slice(&key));
-        check_part(world, tablet, request->commit_timestamp, past->require_sync_replica);
+        state_checks_on_commit(
+            world, tablet, request->commit_timestamp, past->require_sync_replica);
     }
     if (!past->is_listed) return;
-    struct tablet *tablet = &find_table(world, META, LIST)->tablets[0];
-    check_part(world, tablet, request->commit_timestamp, past->require_sync_replica);
+    struct tablet *tablet = &world_table(world, META, LIST)->tablets[0];
+    state_checks_on_commit(world, tablet, request->commit_timestamp, past->require_sync_replica);
 }
 
 void checks_on_start(struct world *world, uint32_t node)
@@ -690,65 +602,10 @@ void checks_on_start(struct world *world, uint32_t node)
     if (!world->checks) return;
 }
 
-// log-match, one-position, monotone, trim-safe: of every replica's durable decided position.
-static void check_positions(struct world *world, size_t table_index, const char *path)
-{
-    struct checks *checks = world->checks;
-    struct table *table = find_table(world, META, path);
-    for (uint32_t i = 0; table && i < table->tablet_count; i++) {
-        struct tablet *tablet = &table->tablets[i];
-        for (uint32_t r = 0; r < REPLICA_COUNT; r++) {
-            struct position tail = {0};
-            struct position decided = {0};
-            struct guid replica_id = checks->replica_ids[table_index][r];
-            if (!durable_position(world, r + 1, replica_id, tablet->id, &tail, &decided)) continue;
-            struct position *seen = &checks->decided[r][table_index * 2 + i];
-            if (decided.row_index < seen->row_index) {
-                world_fail(
-                    world, "monotone: replica %u went back to %" PRIu64, r, decided.row_index);
-            }
-            *seen = decided;
-            if (decided.row_index > tail.row_index) {
-                world_fail(world, "monotone: replica %u has decided beyond its tail", r);
-            }
-            if (tablet->queue->trimmed.row_index > decided.row_index) {
-                world_fail(
-                    world,
-                    "trim-safe: trimmed %" PRIu64 " beyond %" PRIu64 " of replica %u",
-                    tablet->queue->trimmed.row_index,
-                    decided.row_index,
-                    r);
-            }
-            enum queue_lookup lookup = QUEUE_UNKNOWN;
-            enum record_state state = RECORD_UNDECIDED;
-            struct error *error = queue_find(tablet->queue, decided, &lookup, &state);
-            bool is_known = lookup == QUEUE_KNOWN || lookup == QUEUE_TRIMMED;
-            if (error || !is_known || (lookup == QUEUE_KNOWN && state == RECORD_UNDECIDED)) {
-                world_fail(
-                    world,
-                    "log-match: replica %u has decided (%" PRIu64 ", %" PRIu64 "), unknown here",
-                    r,
-                    decided.row_index,
-                    decided.timestamp);
-            }
-            error_free(error);
-        }
-    }
-}
-
 void checks_on_turn(struct world *world, uint32_t node)
 {
-    const struct machine *machine = world->hosts[node].machine;
-    if (machine->cell.fatal) {
-        world_fail(world, "node %u stops: %s", node, error_message(machine->cell.fatal));
-    }
-    if (machine->coordinator.amnesia) {
-        world_fail(world, "amnesia: %s", error_message(machine->coordinator.amnesia));
-    }
     if (node == META) tracker_checks_on_turn(world);
-    if (!world->hosts[META].machine || !world->checks || !rng_chance(&world->rng, 10)) return;
-    check_positions(world, 0, QUEUE);
-    check_positions(world, 1, LIST);
+    if (world->checks) state_checks_on_turn(world, node);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -758,7 +615,7 @@ void checks_on_turn(struct world *world, uint32_t node)
 static void collect_versions(
     struct world *world, uint32_t node, const char *path, struct version **versions)
 {
-    struct table *table = find_table(world, node, path);
+    struct table *table = world_table(world, node, path);
     if (!table) return;
     struct store *store = world->hosts[node].store;
     struct layout_key begin = layout_prefix(layout_ordered_row(table->number, 0), 4);
@@ -801,7 +658,7 @@ static void collect_versions(
 
 static void collect_list(struct world *world, uint32_t node, struct version **items)
 {
-    struct table *table = find_table(world, node, COPY);
+    struct table *table = world_table(world, node, COPY);
     if (!table) return;
     struct tablet *tablet = &table->tablets[0];
     struct layout_key begin = layout_ordered_row(tablet->number, 0);
@@ -831,10 +688,10 @@ static void collect_list(struct world *world, uint32_t node, struct version **it
 static bool has_converged(struct world *world)
 {
     struct machine *machine = world->hosts[META].machine;
-    if (!machine || machine->coordinator.commits) return false;
+    if (!machine || machine->coordinator.commits || world_table(world, META, OTHER)) return false;
     static const char *const PATHS[] = {QUEUE, LIST};
     for (size_t t = 0; t < TABLE_COUNT; t++) {
-        const struct table *table = find_table(world, META, PATHS[t]);
+        const struct table *table = world_table(world, META, PATHS[t]);
         for (size_t i = 0; i < arr_count(table->replicas); i++) {
             const struct session *session = table->replicas[i]->session;
             if (session->state != SESSION_OPEN || session->error) return false;
@@ -863,20 +720,7 @@ static void heal(struct world *world)
     }
     checks->are_clients_done = true;
     world_run(world, world->now_us + 3 * SECOND); // Restarts, pauses end, requests time out.
-    for (size_t t = 0; t < TABLE_COUNT; t++) {
-        for (size_t r = 0; r < REPLICA_COUNT; r++) {
-            struct request *request = request_new(REQUEST_COMMAND);
-            request->command = SLICE_OF("alter_table_replica");
-            char *text = arena_print(
-                &request->arena,
-                "{replica_id=\"%s\";enabled=%%true}",
-                GUID_TEXT(checks->replica_ids[t][r]));
-            struct error *error =
-                yson_parse(&request->arena, slice_from_text(text), &request->parameters);
-            assert(!error);
-            world_request(world, META, request, 0);
-        }
-    }
+    operator_heal(world);
 }
 
 void checks_finish(struct world *world)
@@ -895,6 +739,7 @@ void checks_finish(struct world *world)
     }
     if (world->failure[0] != 0) return;
     world_run(world, world->now_us + 100 * MS);
+    state_checks_finish(world);
     tracker_checks_finish(world);
 
     struct history *history = &checks->history;
@@ -910,6 +755,7 @@ void checks_release(struct world *world)
 {
     if (!world->checks) return;
     tracker_checks_release(world);
+    state_checks_release(world);
     history_release(&world->checks->history);
     free(TAKE(world->checks));
 }

@@ -599,6 +599,16 @@ void world_run(struct world *world, uint64_t until_us)
     world->now_us = MAX(world->now_us, until_us);
 }
 
+struct table *world_table(struct world *world, uint32_t node, const char *path)
+{
+    const struct machine *machine = world->hosts[node].machine;
+    if (!machine) return NULL;
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct table *table = NULL;
+    error_free(tree_resolve_table(&machine->cell.tree, &arena, slice_from_text(path), &table));
+    return table;
+}
+
 struct request *world_command(
     struct world *world,
     uint32_t index,

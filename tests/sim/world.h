@@ -112,6 +112,7 @@ struct world {
     char failure[512]; // What check failed; empty while all is well.
     struct checks *checks;
     struct tracker_checks *tracker_checks;
+    struct state_checks *state_checks;
 };
 
 void world_init(struct world *world, uint64_t seed, FILE *log);
@@ -137,6 +138,9 @@ void connection_cut(struct world *world, uint32_t index);
 
 // Sends a request to a node as a client; the answer comes as EVENT_REPLY with the same token.
 void world_request(struct world *world, uint32_t node, struct request *request, uint64_t token);
+
+// A table of a node that runs; NULL if the node is down or there is no such table. Borrowed.
+struct table *world_table(struct world *world, uint32_t node, const char *path);
 
 // Executes a command on a node without network and time, for setting up; fails the world on an
 // error. Returns the answered request, to be freed.

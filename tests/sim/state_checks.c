@@ -1,0 +1,280 @@
+#include "tests/sim/state_checks.h"
+
+#include "base/coding.h"
+#include "cluster/core/layout.h"
+#include "coordinator/core/commits.h"
+#include "coordinator/core/queue.h"
+#include "coordinator/core/sessions.h"
+#include "tests/sim/operator.h"
+
+#include <assert.h>
+#include <inttypes.h>
+
+enum { TABLE_COUNT = 2, REPLICA_COUNT = 2, LOG_COUNT_MAX = 2 };
+
+static const char *const PATHS[TABLE_COUNT] = {QUEUE, LIST};
+
+struct tablet_past { // The last seen.
+    struct position decided[REPLICA_COUNT];
+    uint64_t trimmed;
+};
+
+struct state_checks {
+    struct tablet_past tablets[TABLE_COUNT][LOG_COUNT_MAX];
+    uint64_t late; // The timestamp of a transaction beyond its deadline after the last turn, or 0.
+};
+
+void state_checks_begin(struct world *world)
+{
+    world->state_checks = must_alloc(calloc(1, sizeof *world->state_checks));
+}
+
+void state_checks_release(struct world *world)
+{
+    free(TAKE(world->state_checks));
+}
+
+// -------------------------------------------------------------------------------------------------
+// What is acknowledged
+
+static uint32_t node_of(const struct replica *replica)
+{
+    return slice_equal_text(buffer_slice(&replica->cluster_name), "first") ? 1 : 2;
+}
+
+static const struct record *queue_record(const struct queue *queue, size_t i)
+{
+    return &queue->records[(queue->record_begin + i) & (queue->record_capacity - 1)];
+}
+
+// What a crash would leave of a replica's positions.
+static bool durable_position(
+    struct world *world,
+    uint32_t node,
+    struct guid replica_id,
+    struct guid tablet_id,
+    struct position *ret_tail,
+    struct position *ret_decided)
+{
+    CLEANUP(buffer_releasep) struct buffer value = {0};
+    struct layout_key key = layout_source(replica_id, tablet_id);
+    struct store *store = world->hosts[node].store;
+    if (!memory_store_get_durable(store, STORE_META, layout_slice(&key), &value)) return false;
+    struct reader reader = reader_from(buffer_slice(&value));
+    ret_tail->row_index = get_fixed64(&reader);
+    ret_tail->timestamp = get_fixed64(&reader);
+    ret_decided->row_index = get_fixed64(&reader);
+    ret_decided->timestamp = get_fixed64(&reader);
+    return true;
+}
+
+// ack-durable, ack-has-sync: at the moment of the answer.
+void state_checks_on_commit(
+    struct world *world, struct tablet *tablet, uint64_t timestamp, bool require_sync_replica)
+{
+    size_t sync_count = 0;
+    size_t holder_count = 0;
+    bool may_have_changed = world->hosts[META].took_command;
+    const struct table *table = tablet->table;
+    for (size_t i = 0; i < arr_count(table->replicas); i++) {
+        const struct replica *replica = table->replicas[i];
+        bool is_sync = replica->mode == REPLICA_MODE_SYNC;
+        if (is_sync) sync_count++;
+        uint32_t node = node_of(replica);
+        struct position tail = {0};
+        struct position decided = {0};
+        bool is_held =
+            durable_position(world, node, replica->object->id, tablet->id, &tail, &decided) &&
+            tail.timestamp >= timestamp;
+        if (is_held) holder_count++;
+        if (!is_held && is_sync && !may_have_changed) {
+            world_fail(
+                world,
+                "ack-durable: %" PRIu64 " is acknowledged, and replica %zu has durably %" PRIu64,
+                timestamp,
+                i,
+                tail.timestamp);
+        }
+    }
+    bool has_sync = may_have_changed ? holder_count > 0 : sync_count > 0;
+    if (!has_sync && require_sync_replica) {
+        world_fail(world, "ack-has-sync: %" PRIu64 " is acknowledged without one", timestamp);
+    }
+    // Its own record.
+    const struct queue *queue = tablet->queue;
+    for (size_t i = 0; i < queue->record_count; i++) {
+        const struct record *record = queue_record(queue, i);
+        if (record->timestamp != timestamp) continue;
+        CLEANUP(buffer_releasep) struct buffer value = {0};
+        struct layout_key key = layout_queue_record(queue->tablet_number, record->row_index);
+        struct store *store = world->hosts[META].store;
+        if (!memory_store_get_durable(store, STORE_QUEUE, layout_slice(&key), &value)) {
+            world_fail(world, "ack-durable: record of %" PRIu64 " is not synced", timestamp);
+        }
+        if (record->state != RECORD_COMMITTED) {
+            world_fail(world, "decide-once: %" PRIu64 " is acknowledged undecided", timestamp);
+        }
+    }
+}
+
+static void check_snapshot_is_held(
+    struct world *world,
+    const struct replica *replica,
+    const struct tablet *tablet,
+    uint64_t timestamp)
+{
+    struct position tail = {0};
+    struct position decided = {0};
+    uint32_t node = node_of(replica);
+    (void)durable_position(world, node, replica->object->id, tablet->id, &tail, &decided);
+    const struct queue *queue = tablet->queue;
+    for (size_t i = 0; i < queue->record_count; i++) {
+        const struct record *record = queue_record(queue, i);
+        if (record->timestamp > timestamp || record->state != RECORD_COMMITTED) continue;
+        if (record->row_index < tail.row_index) continue;
+        world_fail(
+            world,
+            "in-sync-true: node %u is in sync at %" PRIu64 " without row %" PRIu64,
+            node,
+            timestamp,
+            record->row_index);
+    }
+}
+
+// in-sync-true: who is named has every committed record of the time, and will not lose it.
+void state_checks_on_in_sync(struct world *world, const struct request *request, uint64_t timestamp)
+{
+    const struct table *table = world_table(world, META, QUEUE);
+    for (uint32_t i = 0; request->node && i < request->node->count; i++) {
+        struct guid id = GUID_NULL;
+        struct error *error = guid_parse(request->node->entries[i].value->string, &id);
+        assert(!error);
+        error_free(error);
+        for (size_t r = 0; r < arr_count(table->replicas); r++) {
+            const struct replica *replica = table->replicas[r];
+            if (!guid_equal(replica->object->id, id)) continue;
+            for (uint32_t j = 0; j < table->tablet_count; j++)
+                check_snapshot_is_held(world, replica, &table->tablets[j], timestamp);
+        }
+    }
+}
+
+// -------------------------------------------------------------------------------------------------
+// At any time
+
+// monotone, as far as it would survive a crash; and queue-order.
+static void check_trimmed(
+    struct world *world, const struct tablet *tablet, struct tablet_past *past)
+{
+    const struct queue *queue = tablet->queue;
+    if (queue->trimmed.row_index < past->trimmed)
+        world_fail(world, "monotone: trimmed went back to %" PRIu64, queue->trimmed.row_index);
+    const struct cell *cell = &world->hosts[META].machine->cell;
+    if (cell->durable_lsn == cell->lsn) past->trimmed = queue->trimmed.row_index;
+    uint64_t timestamp = queue->trimmed.timestamp;
+    for (size_t i = 0; i < queue->record_count; i++) {
+        const struct record *record = queue_record(queue, i);
+        if (record->timestamp < timestamp)
+            world_fail(world, "queue-order: row %" PRIu64 " is older", record->row_index);
+        timestamp = record->timestamp;
+    }
+}
+
+// log-match, one-position, monotone, trim-safe: of every replica's durable decided position.
+static void check_positions(struct world *world, size_t table_index)
+{
+    struct table *table = world_table(world, META, PATHS[table_index]);
+    for (uint32_t i = 0; table && i < table->tablet_count; i++) {
+        struct tablet *tablet = &table->tablets[i];
+        struct tablet_past *past = &world->state_checks->tablets[table_index][i];
+        check_trimmed(world, tablet, past);
+        for (uint32_t r = 0; r < REPLICA_COUNT; r++) {
+            struct position tail = {0};
+            struct position decided = {0};
+            struct guid replica_id = table->replicas[r]->object->id;
+            if (!durable_position(world, r + 1, replica_id, tablet->id, &tail, &decided)) continue;
+            struct position *seen = &past->decided[r];
+            if (decided.row_index < seen->row_index) {
+                world_fail(
+                    world, "monotone: replica %u went back to %" PRIu64, r, decided.row_index);
+            }
+            *seen = decided;
+            if (decided.row_index > tail.row_index) {
+                world_fail(world, "monotone: replica %u has decided beyond its tail", r);
+            }
+            if (tablet->queue->trimmed.row_index > decided.row_index) {
+                world_fail(
+                    world,
+                    "trim-safe: trimmed %" PRIu64 " beyond %" PRIu64 " of replica %u",
+                    tablet->queue->trimmed.row_index,
+                    decided.row_index,
+                    r);
+            }
+            enum queue_lookup lookup = QUEUE_UNKNOWN;
+            enum record_state fate = RECORD_UNDECIDED;
+            struct error *error = queue_find(tablet->queue, decided, &lookup, &fate);
+            bool is_known = lookup == QUEUE_KNOWN || lookup == QUEUE_TRIMMED;
+            if (error || !is_known || (lookup == QUEUE_KNOWN && fate == RECORD_UNDECIDED)) {
+                world_fail(
+                    world,
+                    "log-match: replica %u has decided (%" PRIu64 ", %" PRIu64 "), unknown here",
+                    r,
+                    decided.row_index,
+                    decided.timestamp);
+            }
+            error_free(error);
+        }
+    }
+}
+
+// undecided-bounded: this side alone can end a transaction, in the turn after its deadline.
+static void check_deadlines(struct world *world)
+{
+    const struct coordinator *coordinator = &world->hosts[META].machine->coordinator;
+    uint64_t late_before = world->state_checks->late;
+    const struct commit *commit = NULL;
+    world->state_checks->late = 0;
+    DL_FOREACH (coordinator->commits, commit) {
+        if (commit->state != COMMIT_PREPARED) continue;
+        if (commit->deadline_us >= coordinator->cell->now_us) continue;
+        world->state_checks->late = commit->timestamp;
+        if (commit->timestamp != late_before) continue;
+        world_fail(world, "undecided-bounded: %" PRIu64 " is still undecided", commit->timestamp);
+    }
+}
+
+void state_checks_on_turn(struct world *world, uint32_t node)
+{
+    const struct machine *machine = world->hosts[node].machine;
+    if (machine->cell.fatal) {
+        world_fail(world, "node %u stops: %s", node, error_message(machine->cell.fatal));
+    }
+    if (machine->coordinator.amnesia) {
+        world_fail(world, "amnesia: %s", error_message(machine->coordinator.amnesia));
+    }
+    if (node == META) check_deadlines(world);
+    if (!rng_chance(&world->rng, 10)) return;
+    for (size_t t = 0; t < TABLE_COUNT; t++) check_positions(world, t);
+}
+
+// lag-truthful: who has everything is not behind.
+void state_checks_finish(struct world *world)
+{
+    const struct machine *machine = world->hosts[META].machine;
+    for (size_t t = 0; t < TABLE_COUNT; t++) {
+        const struct table *table = world_table(world, META, PATHS[t]);
+        for (size_t i = 0; i < arr_count(table->replicas); i++) {
+            const struct session *session = table->replicas[i]->session;
+            uint64_t lag_ms = session_lag_ms(&machine->cell, session);
+            if (lag_ms == 0 && session_error_count(session) == 0) continue;
+            world_fail(
+                world,
+                "lag-truthful: replica %zu of table %zu has everything, a lag of %" PRIu64
+                " ms and %" PRIu64 " errors",
+                i,
+                t,
+                lag_ms,
+                session_error_count(session));
+        }
+    }
+}

@@ -1,0 +1,28 @@
+// What must hold of the clusters' state while a world runs: of positions, logs and locks, whatever
+// clients saw.
+//
+// The names of checks are those of docs/invariants.md: ack-durable, ack-has-sync, decide-once,
+// undecided-bounded, in-sync-true, log-match, monotone, trim-safe, lag-truthful.
+#pragma once
+
+#include "tests/sim/world.h"
+
+struct state_checks;
+
+void state_checks_begin(struct world *world);
+
+// After a turn of a node.
+void state_checks_on_turn(struct world *world, uint32_t node);
+
+// The meta-cluster acknowledges a transaction that wrote to this tablet.
+void state_checks_on_commit(
+    struct world *world, struct tablet *tablet, uint64_t timestamp, bool require_sync_replica);
+
+// The meta-cluster says which replicas of the queue are in sync at a timestamp.
+void state_checks_on_in_sync(
+    struct world *world, const struct request *request, uint64_t timestamp);
+
+// After everything has healed and converged.
+void state_checks_finish(struct world *world);
+
+void state_checks_release(struct world *world);
