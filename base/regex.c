@@ -10,7 +10,7 @@
 
 enum {
     // A find begins with few steps and is repeated with more, so that what was spent is known.
-    FIRST_STEP_COUNT = 64,
+    FIRST_STEP_COUNT = 2,
     STEP_COUNT_GROWTH = 8,
     HEAP_KIB_MAX = 16 << 10,
     NESTING_MAX = 100, // Of parentheses.
@@ -25,7 +25,7 @@ struct regex {
 
     struct slice text;
     const pcre2_code *code; // The one for this text.
-    uint32_t steps_left;
+    uint64_t work_left;
 
     size_t pattern_size;
     char pattern[];
@@ -102,7 +102,7 @@ struct error *regex_set_text(struct regex *regex, struct slice text)
     if (!is_utf8 && !regex->bytes) TRY(compile(regex_pattern(regex), 0, &regex->bytes));
     regex->code = is_utf8 ? regex->characters : regex->bytes;
     regex->text = text.data ? text : SLICE_OF("");
-    regex->steps_left = REGEX_STEP_COUNT_MAX;
+    regex->work_left = REGEX_WORK_MAX;
     return NULL;
 }
 
@@ -111,16 +111,35 @@ struct slice regex_text(const struct regex *regex)
     return regex->text;
 }
 
+static struct error *too_much_work(const struct regex *regex)
+{
+    return error_set_u64(
+        error_new(
+            ERROR_GENERIC,
+            "Regular expression \"%.*s\" takes too long on a string of %zu bytes: there are too "
+            "many ways to match it",
+            SLICE(regex_pattern(regex)),
+            regex->text.size),
+        "limit",
+        REGEX_WORK_MAX);
+}
+
 struct error *regex_find(
     struct regex *regex, size_t begin, enum regex_mode mode, bool *ret_is_found)
 {
     assert(regex->code && begin <= regex->text.size);
     uint32_t options = PCRE2_NO_UTF_CHECK; // It was checked when the text was set.
     if (mode == REGEX_WHOLE) options |= PCRE2_ANCHORED | PCRE2_ENDANCHORED;
-    uint32_t step_count = FIRST_STEP_COUNT;
-    while (true) {
-        pcre2_set_match_limit(regex->context, step_count);
-        int count = pcre2_match(
+    // A step may run over all that is left, `[a-z]*` for one.
+    uint64_t step_work = MAX(regex->text.size - begin, (size_t)1);
+    uint64_t step_count = FIRST_STEP_COUNT;
+    int count;
+    do {
+        step_count = MIN(step_count, regex->work_left / step_work);
+        if (step_count == 0) return too_much_work(regex);
+        regex->work_left -= step_count * step_work;
+        pcre2_set_match_limit(regex->context, (uint32_t)step_count);
+        count = pcre2_match(
             regex->code,
             (PCRE2_SPTR)regex->text.data,
             regex->text.size,
@@ -128,23 +147,10 @@ struct error *regex_find(
             options,
             regex->match,
             regex->context);
-        if (count == PCRE2_ERROR_MATCHLIMIT) {
-            regex->steps_left -= MIN(step_count, regex->steps_left);
-            step_count = MIN(step_count * STEP_COUNT_GROWTH, regex->steps_left);
-            if (step_count > 0) continue;
-        }
-        *ret_is_found = count > 0;
-        if (count > 0 || count == PCRE2_ERROR_NOMATCH) return NULL;
-        return error_set_u64(
-            error_new(
-                ERROR_GENERIC,
-                "Regular expression \"%.*s\" takes too long on a string of %zu bytes: there are "
-                "too many ways to match it",
-                SLICE(regex_pattern(regex)),
-                regex->text.size),
-            "limit",
-            REGEX_STEP_COUNT_MAX);
-    }
+        step_count *= STEP_COUNT_GROWTH;
+    } while (count == PCRE2_ERROR_MATCHLIMIT);
+    *ret_is_found = count > 0;
+    return count > 0 || count == PCRE2_ERROR_NOMATCH ? NULL : too_much_work(regex);
 }
 
 struct slice regex_group(const struct regex *regex, uint32_t group)

@@ -1,7 +1,7 @@
 // Regular expressions in Perl's syntax, by PCRE2, such that looking for one always comes to an end.
 //
 // Texts are UTF-8; one that is not is taken as bytes. A dot is not a newline, and "$" is the end of
-// the text only. A pattern may have to try exponentially many ways, so there is a limit on steps.
+// the text only. A pattern may have to try exponentially many ways, so there is a limit on work.
 #pragma once
 
 #include "base/error.h"
@@ -10,8 +10,9 @@
 #include <stdint.h>
 
 #define REGEX_PATTERN_SIZE_MAX 4096
-// Of all that is looked for in one text; beside a few for each find. 10 ms or so.
-#define REGEX_STEP_COUNT_MAX (UINT32_C(1) << 20)
+// Of all that is looked for in one text: steps times the bytes that each may look at. About a
+// second.
+#define REGEX_WORK_MAX (UINT64_C(1) << 29)
 
 struct regex;
 
@@ -37,7 +38,8 @@ MUST_USE struct error *regex_set_text(struct regex *regex, struct slice text);
 // The text; its data is not NULL, even if it is empty.
 struct slice regex_text(const struct regex *regex);
 
-// Looks for the first match that begins at `begin` or later. Fails if that takes too many steps.
+// Looks for the first match that begins at `begin` or later. Fails if that takes too
+// much work.
 MUST_USE struct error *regex_find(
     struct regex *regex, size_t begin, enum regex_mode mode, bool *ret_is_found);
 

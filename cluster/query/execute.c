@@ -19,8 +19,8 @@
 
 #include <assert.h>
 
-// Of a slow query: each row may take a hundredth of a second.
-enum { SLOW_STEP_ROW_COUNT = 16 };
+// Of a slow query: each row may take a second.
+enum { SLOW_STEP_ROW_COUNT = 1 };
 
 enum state { READING, GROUPING, ORDERING, TOTALING, FINISHED };
 

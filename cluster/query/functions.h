@@ -43,8 +43,8 @@ struct function {
     bool is_uniform;                             // All arguments are of one type,
     enum value_type result; // which is that of the result if this says VALUE_NULL.
     bool takes_null;        // Otherwise null gives null and the function is not called.
-    // A call may take milliseconds: it is not computed while a query is bound, nor for a computed
-    // column, and steps of a query with it are of few rows.
+    // A call may take a second: it is not computed while a query is bound, nor for a computed
+    // column, and a step of a query with it is one row.
     bool is_slow;
     // Gives the value of a call; `column` of it is not looked at.
     function_code *call;

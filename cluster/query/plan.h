@@ -96,7 +96,7 @@ struct query_plan {
     uint64_t limit; // UINT64_MAX if there is none.
 
     uint32_t slot_count; // Of all expressions.
-    bool is_slow;        // A row may take milliseconds; see functions.h.
+    bool is_slow;        // A row may take a second; see functions.h.
 
     struct slice where_text; // Of the query; empty if there is no `where`.
 };

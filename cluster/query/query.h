@@ -87,7 +87,7 @@ MUST_USE struct node *query_plan_explain(const struct query_plan *plan, struct a
 // The key ranges that will be read of the table `from`, derived from `where`.
 const struct row_range *query_plan_ranges(const struct query_plan *plan, size_t *ret_count);
 
-// Whether a single row may take milliseconds, so that even few rows are no matter of a moment.
+// Whether a single row may take a second, so that even few rows are no matter of a moment.
 bool query_plan_is_slow(const struct query_plan *plan);
 
 // 0 stands for no limit.

@@ -23,7 +23,7 @@ struct typer {
     uint32_t aggregate_count;
     uint32_t aggregate_capacity;
 
-    bool is_slow; // Some function met so far may take milliseconds.
+    bool is_slow; // Some function met so far may take a second.
     uint32_t node_count;
     uint32_t slot_count;
     uint16_t depth;

@@ -68,6 +68,10 @@ Test(regex, comes_to_an_end)
     memset(text, 'a', sizeof text - 1);
     text[sizeof text - 1] = 0;
     assert_text(find("a*b?$", text, REGEX_WHOLE)[0] == '"' ? "found" : "not", "found");
+    // Few steps, each of which runs over the whole text.
+    memcpy(text + sizeof text - 3, "cb", 2);
+    const char *found = find("(?:a{0,1000}){0,1000}cc|xb", text, REGEX_SEARCH);
+    cr_assert(strstr(found, "takes too long on a string of 2000 bytes") != NULL, "%s", found);
     text[200] = 0;
     CLEANUP(regex_freep) struct regex *regex = NULL;
     assert_ok(regex_new(SLICE_OF("(a+)+b"), &regex));
