@@ -25,6 +25,7 @@ struct error *machine_new(
     machine->transactions_expire_at_us = UINT64_MAX;
     machine->has_leaving_tablets = true;
     struct error *error = cell_init(&machine->cell, options, now_us, wall_us);
+    retention_init(&machine->retention, now_us);
     if (!error) error = receiver_init(&machine->receiver, &machine->cell);
     if (!error) error = coordinator_init(&machine->coordinator, &machine->cell);
     if (!error) {
@@ -56,6 +57,7 @@ void machine_free(struct machine *machine)
     while (machine->transactions) free_transaction(machine, machine->transactions);
     coordinator_release(&machine->coordinator);
     receiver_release(&machine->receiver);
+    retention_release(&machine->retention);
     cell_release(&machine->cell);
     free(machine);
 }
@@ -362,6 +364,17 @@ static struct error *check_wait(
     bool *ret_must_wait)
 {
     *ret_must_wait = false;
+    if (request->timestamp < table->retained_timestamp) {
+        struct error *error = error_new(
+            ERROR_GENERIC,
+            "Timestamp %llu is less than retained timestamp %llu of table #%s: read at a later "
+            "one, "
+            "or set a greater \"min_data_ttl\"",
+            (unsigned long long)request->timestamp,
+            (unsigned long long)table->retained_timestamp,
+            GUID_TEXT(table->object->id));
+        return error_set_u64(error, "retained_timestamp", table->retained_timestamp);
+    }
     if (guid_is_null(table->upstream_replica_id)) {
         TRY(check_own_timestamp(machine, request, ret_must_wait));
     }
@@ -805,6 +818,7 @@ void machine_tick(struct machine *machine, uint64_t now_us, uint64_t wall_us)
     cell_extend_ceiling(cell);
     cell_apply(cell);
     expire_transactions(machine);
+    retention_tick(&machine->retention, cell, receiver_closed_timestamp);
 }
 
 // Tablets move on when nothing is undecided on them any more.
@@ -863,6 +877,7 @@ uint64_t machine_wake_at_us(const struct machine *machine)
     uint64_t wake_at_us = coordinator_wake_at_us(&machine->coordinator);
     wake_at_us = MIN(wake_at_us, receiver_wake_at_us(&machine->receiver));
     wake_at_us = MIN(wake_at_us, machine->transactions_expire_at_us);
+    wake_at_us = MIN(wake_at_us, machine->retention.step_at_us);
     wake_at_us = MIN(wake_at_us, cell->sync_at_us);
     return MIN(wake_at_us, cell->now_us + 1000000); // The ceiling of timestamps.
 }

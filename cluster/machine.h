@@ -15,6 +15,7 @@
 #pragma once
 
 #include "cluster/core/cell.h"
+#include "cluster/core/retention.h"
 #include "coordinator/core/coordinator.h"
 #include "replica_node/core/receiver.h"
 
@@ -57,6 +58,7 @@ struct machine {
     struct cell cell;
     struct receiver receiver;
     struct coordinator coordinator;
+    struct retention retention;
     struct transaction *transactions;   // By id.
     struct node_lock *node_locks;       // stb array; of master transactions.
     uint64_t transactions_expire_at_us; // No transaction expires before.

@@ -129,6 +129,10 @@ static const struct {
     const char *value;
 } TABLE_DEFAULTS[] = {
     {"enable_dynamic_store_read", "%true"},
+    {"max_data_ttl", "1800000"},
+    {"max_data_versions", "1"},
+    {"min_data_ttl", "1800000"},
+    {"min_data_versions", "1"},
     {"mount_config", "{}"},
 };
 

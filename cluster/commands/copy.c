@@ -147,6 +147,7 @@ static struct error *copy_table(
     table->is_replicated = source->is_replicated;
     table->upstream_replica_id = source->upstream_replica_id;
     table->settings = source->settings;
+    table->retained_timestamp = source->retained_timestamp;
     if (source->is_replicated) {
         struct arena arena CLEANUP(arena_releasep) = {0};
         struct node *attributes = NULL;

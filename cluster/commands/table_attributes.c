@@ -236,6 +236,12 @@ static struct node *get_effective_mount_config(const struct subject *s)
     return map;
 }
 
+static struct node *get_retained_timestamp(const struct subject *s)
+{
+    const struct table *table = s->object->table;
+    return table ? node_uint64(s->arena, MAX(table->retained_timestamp, TIMESTAMP_MIN)) : NULL;
+}
+
 // Nothing has to be loaded into memory.
 static struct node *get_preload_state(const struct subject *s)
 {
@@ -466,6 +472,7 @@ const struct attribute TABLE_ATTRIBUTES[] = {
     {"pivot_keys", true, get_pivot_keys},
     {"upstream_replica_id", false, get_upstream_replica_id},
     {"last_commit_timestamp", false, get_last_commit_timestamp},
+    {"retained_timestamp", false, get_retained_timestamp},
     {"unflushed_timestamp", false, get_last_commit_timestamp}, // All is stored at once.
     {"tablet_error_count", false, get_tablet_error_count},
     {"tablet_statistics", true, get_tablet_statistics},

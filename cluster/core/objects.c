@@ -47,6 +47,7 @@ static void encode_table(const struct table *table, struct buffer *buffer)
         put_varint(buffer, tablet->state);
         put_bytes(buffer, buffer_slice(&tablet->pivot));
     }
+    put_varint(buffer, table->retained_timestamp);
 }
 
 static void encode_replica(const struct replica *replica, struct buffer *buffer)
@@ -134,6 +135,8 @@ static struct error *decode_table(
         append(&tablet->pivot, get_bytes(reader));
         add_tablet(tree, tablet);
     }
+    // Tables of stores that were made before versions were dropped have none.
+    if (reader->rest.size > 0) table->retained_timestamp = get_varint(reader);
     return NULL;
 }
 
@@ -834,6 +837,10 @@ struct error *table_settings_read(
         .batch_span_ms_max = 30000,
         .replication_tick_ms = 100,
         .throttler_period_ms = 1000,
+        .min_data_ttl_ms = 1800000,
+        .max_data_ttl_ms = 1800000,
+        .data_version_count_min = 1,
+        .data_version_count_max = 1,
     };
     // Options may stand in `mount_config` or beside it; the latter win.
     const struct node *places[] = {node_find_text(attributes, "mount_config"), attributes};
@@ -849,6 +856,10 @@ struct error *table_settings_read(
         TRY(node_get_uint64(map, "max_replication_batch_span", &settings.batch_span_ms_max));
         TRY(node_get_uint64(map, "replication_tick_period", &settings.replication_tick_ms));
         TRY(node_get_boolean(map, "preserve_tablet_index", &settings.preserve_tablet_index));
+        TRY(node_get_uint64(map, "min_data_ttl", &settings.min_data_ttl_ms));
+        TRY(node_get_uint64(map, "max_data_ttl", &settings.max_data_ttl_ms));
+        TRY(node_get_uint64(map, "min_data_versions", &settings.data_version_count_min));
+        TRY(node_get_uint64(map, "max_data_versions", &settings.data_version_count_max));
         const struct node *throttler = node_find_text(map, "replication_throttler");
         if (!throttler || throttler->type == NODE_ENTITY) continue;
         if (throttler->type != NODE_MAP) {

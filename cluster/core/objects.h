@@ -56,6 +56,11 @@ struct table_settings {
     uint64_t throttler_limit;           // Bytes a second; 0 for none.
     uint64_t throttler_period_ms;
     bool preserve_tablet_index;
+    // What is kept of sorted tables' old versions, besides what reads need.
+    uint64_t min_data_ttl_ms;
+    uint64_t max_data_ttl_ms;
+    uint64_t data_version_count_min; // min_data_versions
+    uint64_t data_version_count_max; // max_data_versions
 };
 
 struct tablet {
@@ -98,6 +103,8 @@ struct table {
     struct tracker_options tracker_options; // Of replicated tables.
     struct collocation *collocation; // Whose synchronous replicas go together; NULL for none.
     uint64_t mode_revision;          // Grows with each change of a replica's mode or state.
+    uint64_t retained_timestamp;     // Of sorted ones: below it nothing can be read any more.
+    uint64_t swept_timestamp;        // What it was when superfluous versions were last dropped.
     struct table_counters counters;
     struct sink *sink; // NULL until rows come from upstream. Owned by the receiver.
 };

@@ -220,3 +220,118 @@ Test(lookups, refuse_what_does_not_go_together)
     }
     world_release(&world);
 }
+
+// -------------------------------------------------------------------------------------------------
+// Versions that are not kept
+
+#define MINUTE (60 * SECOND)
+
+static void remount_with(struct machine_world *world, const char *attribute, const char *value)
+{
+    const char *path = world_text(world, "{path=\"//tmp/t/@%s\"}", attribute);
+    world_do(world, META, "set", path, value);
+    world_do(world, META, "remount_table", T, NULL);
+}
+
+static const char *at(struct machine_world *world, const char *timestamp)
+{
+    return world_text(world, "{path=\"//tmp/t\";timestamp=%.19su}", timestamp);
+}
+
+static const char *count_writes(struct machine_world *world)
+{
+    const char *row = look(world, VERSIONS, "{key=1}");
+    const char *end = strchr(row, ']');
+    cr_assert(end != NULL, "%s", row);
+    return world_text(world, "%.*s", (int)(end - row), row);
+}
+
+Test(lookups, of_versions_older_than_min_data_ttl_are_refused)
+{
+    struct machine_world world;
+    start(&world);
+    remount_with(&world, "min_data_ttl", "600000");
+    world_do(&world, META, "insert_rows", T, "{key=1;value=a};{key=2;value=a}");
+    const char *before = world_do(&world, META, "generate_timestamp", "{}", NULL);
+    world_do(&world, META, "insert_rows", T, "{key=1;value=b}");
+    world_do(&world, META, "delete_rows", T, "{key=2}");
+    world_run(&world, 9 * MINUTE);
+    const char *row = "{\"key\"=1;\"value\"=\"a\";\"sum\"=#;};\n";
+    assert_text(look(&world, at(&world, before), "{key=1}"), row);
+    world_run(&world, 6 * MINUTE);
+    const char *text = "is less than retained timestamp";
+    assert_refused(&world, META, "lookup_rows", at(&world, before), "{key=1}", 1, text);
+    const char *query = world_text(&world, "{query=\"* from [//tmp/t]\";timestamp=%.19su}", before);
+    assert_refused(&world, META, "select_rows", query, NULL, 1, text);
+    assert_text(count_writes(&world), "<\"write_timestamps\"=[T1;");
+    assert_text(look(&world, T, "{key=1}"), "{\"key\"=1;\"value\"=\"b\";\"sum\"=#;};\n");
+    assert_text(look(&world, VERSIONS, "{key=2}"), ""); // Nothing is left of what is deleted.
+
+    // A restart does not forget what cannot be read.
+    const char *retained =
+        world_do(&world, META, "get", "{path=\"//tmp/t/@retained_timestamp\"}", NULL);
+    world_restart(&world, META);
+    assert_text(
+        world_do(&world, META, "get", "{path=\"//tmp/t/@retained_timestamp\"}", NULL), retained);
+    assert_refused(&world, META, "lookup_rows", at(&world, before), "{key=1}", 1, text);
+    world_release(&world);
+}
+
+Test(lookups, show_as_many_versions_as_max_data_versions_keeps)
+{
+    struct machine_world world;
+    start(&world);
+    world_do(&world, META, "set", "{path=\"//tmp/t/@max_data_ttl\"}", "86400000");
+    remount_with(&world, "max_data_versions", "3");
+    for (int i = 0; i < 5; i++) {
+        world_do(&world, META, "insert_rows", UPDATE, world_text(&world, "{key=1;sum=%d}", i));
+    }
+    assert_text(count_writes(&world), "<\"write_timestamps\"=[T5;T4;T3;T2;T1;");
+    world_run(&world, 40 * MINUTE);
+    assert_text(count_writes(&world), "<\"write_timestamps\"=[T3;T2;T1;");
+    assert_text(look(&world, T, "{key=1}"), "{\"key\"=1;\"value\"=#;\"sum\"=4;};\n");
+    world_release(&world);
+}
+
+Test(lookups, find_no_rows_that_have_expired)
+{
+    struct machine_world world;
+    start(&world);
+    world_do(&world, META, "set", "{path=\"//tmp/t/@min_data_versions\"}", "0");
+    world_do(&world, META, "set", "{path=\"//tmp/t/@min_data_ttl\"}", "0");
+    remount_with(&world, "max_data_ttl", "1200000");
+    world_do(&world, META, "insert_rows", T, "{key=1;value=a}");
+    world_run(&world, 15 * MINUTE);
+    world_do(&world, META, "insert_rows", T, "{key=2;value=b}");
+    world_run(&world, 10 * MINUTE);
+    assert_text(look(&world, T, "{key=1};{key=2}"), "{\"key\"=2;\"value\"=\"b\";\"sum\"=#;};\n");
+    world_run(&world, 15 * MINUTE);
+    assert_text(look(&world, T, "{key=1};{key=2}"), "");
+    world_release(&world);
+}
+
+// A replica that is behind keeps what it needs to show its last consistent state.
+Test(lookups, of_a_replica_that_is_behind_are_not_refused)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "async");
+    const char *write = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    world_do(&world, META, "insert_rows", write, "{key=1;value=a}");
+    world_run(&world, SECOND);
+    world_do(&world, META, "insert_rows", write, "{key=1;value=b}");
+    world_run(&world, SECOND);
+    world_unlink(&world);
+    world_do(&world, META, "insert_rows", write, "{key=1;value=c}");
+    world_run(&world, 50 * MINUTE);
+    const char *consistent = "{path=\"//tmp/r\";timestamp=last_consistent}";
+    assert_text(
+        world_do(&world, REPLICA, "lookup_rows", consistent, "{key=1}"),
+        "{\"key\"=1;\"value\"=\"b\";\"sum\"=#;};\n");
+    world_link(&world);
+    world_run(&world, 50 * MINUTE);
+    assert_text(
+        world_do(&world, REPLICA, "lookup_rows", consistent, "{key=1}"),
+        "{\"key\"=1;\"value\"=\"c\";\"sum\"=#;};\n");
+    world_release(&world);
+}

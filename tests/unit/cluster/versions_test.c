@@ -1,3 +1,4 @@
+#include "cluster/core/retention.h"
 #include "cluster/core/versions.h"
 
 #include "base/memory_store.h"
@@ -57,12 +58,12 @@ struct event { // Of a history: what was written to a row at a timestamp.
     int64_t numbers[COLUMN_COUNT]; // The string column has the number's digits.
 };
 
-struct cell { // A value of the model.
+struct model_value { // A value of the model.
     bool is_null;
     int64_t number;
 };
 
-static struct cell merge(uint16_t column, struct cell older, struct cell newer)
+static struct model_value merge(uint16_t column, struct model_value older, struct model_value newer)
 {
     if (newer.is_null) return older;
     if (older.is_null) return newer;
@@ -77,18 +78,22 @@ static struct cell merge(uint16_t column, struct cell older, struct cell newer)
 
 // The row as of a timestamp, by replaying history from its beginning. False if there is none.
 static bool replay(
-    const struct event *events, size_t count, uint64_t key, uint64_t timestamp, struct cell *cells)
+    const struct event *events,
+    size_t count,
+    uint64_t key,
+    uint64_t timestamp,
+    struct model_value *cells)
 {
     bool is_there = false;
-    for (uint16_t i = 1; i < COLUMN_COUNT; i++) cells[i] = (struct cell){.is_null = true};
+    for (uint16_t i = 1; i < COLUMN_COUNT; i++) cells[i] = (struct model_value){.is_null = true};
     for (size_t i = 0; i < count; i++) { // In the order of timestamps.
         const struct event *event = &events[i];
         if (event->key != key || event->timestamp > timestamp) continue;
         is_there = event->kind != ROW_DELETE;
         for (uint16_t j = 1; j < COLUMN_COUNT; j++) {
-            if (event->kind != ROW_UPDATE) cells[j] = (struct cell){.is_null = true};
+            if (event->kind != ROW_UPDATE) cells[j] = (struct model_value){.is_null = true};
             if (event->kind == ROW_DELETE || !event->is_given[j]) continue;
-            struct cell given = {event->is_null[j], event->numbers[j]};
+            struct model_value given = {event->is_null[j], event->numbers[j]};
             cells[j] = event->is_aggregate[j] ? merge(j, cells[j], given) : given;
         }
     }
@@ -138,7 +143,11 @@ static void write_event(struct store *store, const struct schema *schema, const 
 }
 
 static void assert_row(
-    const struct value *values, uint64_t key, const struct cell *cells, uint64_t seed, uint64_t at)
+    const struct value *values,
+    uint64_t key,
+    const struct model_value *cells,
+    uint64_t seed,
+    uint64_t at)
 {
     cr_assert(slice_equal(value_slice(&values[0]), key_text(key)), "seed %" PRIu64, seed);
     for (uint16_t i = 1; i < COLUMN_COUNT; i++) {
@@ -174,7 +183,7 @@ static void check_reads(
     struct store_iterator *iterator =
         store_iterator_new(store, NULL, STORE_DATA, slice_from("", 0), slice_from("", 0));
     for (uint64_t key = 0; key < KEY_COUNT; key++) {
-        struct cell cells[COLUMN_COUNT];
+        struct model_value cells[COLUMN_COUNT];
         struct value values[COLUMN_COUNT];
         bool is_there = replay(events, count, key, timestamp, cells);
         bool is_found = false;
@@ -218,7 +227,7 @@ static void check_scan(
     struct value values[COLUMN_COUNT];
     bool is_found = false;
     for (uint64_t key = begin; key < end; key++) {
-        struct cell cells[COLUMN_COUNT];
+        struct model_value cells[COLUMN_COUNT];
         if (!replay(events, count, key, timestamp, cells)) continue;
         assert_ok(version_scan_next(&scan, values, &is_found));
         cr_assert(is_found, "seed %" PRIu64, seed);
@@ -251,6 +260,112 @@ Test(versions, read_as_history_replayed_up_to_the_timestamp)
             check_scan(store, schema, events, EVENT_COUNT, at, 0, KEY_COUNT, seed);
             check_scan(store, schema, events, EVENT_COUNT, at, begin, end, seed);
         }
+        store_close(store);
+    }
+}
+
+// Drops what a rule lets go, in steps of random size.
+static void sweep(
+    struct store *store,
+    const struct schema *schema,
+    const struct retention_rule *rule,
+    struct rng *rng)
+{
+    CLEANUP(buffer_releasep) struct buffer next = {0};
+    do {
+        struct store_batch batch = {0};
+        uint64_t count = 1 + rng_below(rng, 20);
+        assert_ok(retention_sweep(store, &batch, schema, TABLE, rule, count, &next));
+        assert_ok(store_apply(store, &batch));
+        store_batch_release(&batch);
+    } while (next.size > 0);
+}
+
+// Counts the versions of a row, and those of them at or below a timestamp.
+static uint64_t count_versions(
+    struct store *store, const struct schema *schema, uint64_t key_number, uint64_t timestamp)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    CLEANUP(buffer_releasep) struct buffer key = {0};
+    CLEANUP(store_iterator_freep)
+    struct store_iterator *iterator =
+        store_iterator_new(store, NULL, STORE_DATA, slice_from("", 0), slice_from("", 0));
+    struct row_version *version = NULL;
+    uint64_t count = 0;
+    version_begin_key(TABLE, &key);
+    encode_key(key_number, &key);
+    assert_ok(
+        version_history(iterator, &arena, schema, buffer_slice(&key), timestamp, false, &version));
+    for (; version; version = version->older) count++;
+    return count;
+}
+
+Test(versions, that_nobody_may_read_are_dropped_and_no_others)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct schema *schema = parse_schema(&arena, SCHEMA);
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct rng rng = {.state = seed};
+        struct store *store = memory_store_new();
+        struct event events[EVENT_COUNT];
+        uint64_t timestamp = 10;
+        for (size_t i = 0; i < EVENT_COUNT; i++) {
+            timestamp += 1 + rng_below(&rng, 3);
+            events[i] = random_event(&rng, timestamp);
+            write_event(store, schema, &events[i]);
+        }
+        struct retention_rule rule = {.version_count_min = 1, .version_count_max = 1};
+        for (int round = 0; round < 4; round++) { // What is left of one round meets the next.
+            rule.retained_timestamp += rng_below(&rng, timestamp / 2);
+            rule.version_count_max = rng_chance(&rng, 70) ? 1 : 1 + rng_below(&rng, 4);
+            rule.expired_timestamp = rng_below(&rng, timestamp);
+            sweep(store, schema, &rule, &rng);
+            for (int i = 0; i < 20; i++) {
+                uint64_t at = rule.retained_timestamp + rng_below(&rng, timestamp);
+                check_reads(store, schema, events, EVENT_COUNT, at, seed);
+                check_scan(store, schema, events, EVENT_COUNT, at, 0, KEY_COUNT, seed);
+            }
+            for (uint64_t key = 0; key < KEY_COUNT; key++) {
+                uint64_t count = count_versions(store, schema, key, rule.retained_timestamp);
+                cr_assert(le(u64, count, rule.version_count_max), "seed %" PRIu64, seed);
+            }
+        }
+        store_close(store);
+    }
+}
+
+// A write that is older than max_data_ttl is kept as the last version, unless none has to be.
+Test(versions, of_a_row_expire_where_none_has_to_be_kept)
+{
+    static const struct {
+        uint64_t retained;
+        uint64_t expired;
+        uint64_t version_count_min;
+        uint64_t left;
+    } CASES[] = {
+        {100, 100, 1, 1},
+        {100, 100, 0, 0},
+        {100, 20, 0, 1}, // Written at 20, which is not below.
+        {19, 100, 0, 2}, // May still be read.
+    };
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct schema *schema = parse_schema(&arena, SCHEMA);
+    for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
+        struct rng rng = {.state = i};
+        struct store *store = memory_store_new();
+        for (uint64_t timestamp = 10; timestamp <= 20; timestamp += 10) {
+            struct event event = {.key = 1, .timestamp = timestamp, .kind = ROW_UPDATE};
+            event.is_given[6] = true;
+            write_event(store, schema, &event);
+        }
+        struct retention_rule rule = {
+            .retained_timestamp = CASES[i].retained,
+            .expired_timestamp = CASES[i].expired,
+            .version_count_min = CASES[i].version_count_min,
+            .version_count_max = 1,
+        };
+        sweep(store, schema, &rule, &rng);
+        cr_assert(eq(u64, count_versions(store, schema, 1, 100), CASES[i].left), "case %zu", i);
         store_close(store);
     }
 }
