@@ -28,6 +28,7 @@ SEED_COUNT = 1500
 SEED_COUNT_LONG = 20000
 SEED_COUNT_ASAN = 150
 SEED_COUNT_ASAN_LONG = 2000
+CRASH_COUNT_ASAN = 4
 CRASH_COUNT_LONG = 200
 QUERY_COUNT_LONG = 1000000
 FUZZ_S = 5  # Of each target.
@@ -37,6 +38,14 @@ LIMIT_LONG_S = 4 * 3600
 TAIL_LINE_COUNT = 100
 REPORT_LINE_COUNT = 25
 PR_SET_CHILD_SUBREAPER = 36
+# What scenarios run, and where a build has it.
+PROGRAMS = {
+    "RETABLE": "cli/retable",
+    "RETABLE_COORDINATOR": "coordinator/retable-coordinator",
+    "RETABLE_NODE": "replica_node/retable-node",
+    "RETABLE_STEADY": "tests/scenario/steady",
+    "RETABLE_WRITER": "tests/scenario/writer",
+}
 
 
 class Suite:
@@ -177,7 +186,7 @@ class Suite:
     def sanitized(self):
         seed_count = SEED_COUNT_ASAN_LONG if self.is_long else SEED_COUNT_ASAN
         simulator = "tests/sim/retable-sim"
-        targets = [] if self.is_long else unit_targets(BUILD_ASAN) + [simulator]
+        targets = [] if self.is_long else unit_targets(BUILD_ASAN) + [simulator] + list(PROGRAMS.values())
         if not self.build("sanitized", BUILD_ASAN, ["-Db_sanitize=address,undefined"], targets):
             return
         # Criterion hides what its processes print, and a leak does not fail a test: a report in a file does.
@@ -192,7 +201,21 @@ class Suite:
         self.counted("simulator, sanitized", [program, "--from", "1", "--count", str(seed_count)], environment)
         if self.is_long:
             self.meson("scenario, sanitized", BUILD_ASAN, ["scenario"], environment)
+        else:
+            environment["RETABLE_CRASH_COUNT"] = str(CRASH_COUNT_ASAN)
+            self.scenarios("sanitized", BUILD_ASAN, ["session", "crash"], environment)
         self.check_reports("no reports of sanitizers", reports)
+
+    def scenarios(self, what, build, names, environment):
+        """Some scenarios, with the programs of another build, which are slower."""
+        paths = {name: os.path.join(build, path) for name, path in PROGRAMS.items()}
+        for name in names:
+            test = os.path.join(ROOT, "tests/scenario", name + "_test.py")
+            self.command(
+                "%s, %s" % (name, what),
+                [sys.executable, "-B", test],
+                {**environment, **paths, "RETABLE_TEST_TIMEOUT_S": "120"},
+            )
 
     def check_reports(self, name, reports):
         """Sanitizers write a file for each process that did something wrong."""
@@ -207,26 +230,16 @@ class Suite:
 
     def threads(self):
         """Daemons under ThreadSanitizer: commits, failover, queries on threads of their own."""
-        programs = {
-            "RETABLE": "cli/retable",
-            "RETABLE_COORDINATOR": "coordinator/retable-coordinator",
-            "RETABLE_NODE": "replica_node/retable-node",
-            "RETABLE_STEADY": "tests/scenario/steady",
-        }
-        if not self.build("for threads", BUILD_TSAN, ["-Db_sanitize=thread"], list(programs.values())):
+        if not self.build("for threads", BUILD_TSAN, ["-Db_sanitize=thread"], list(PROGRAMS.values())):
             return
         reports = os.path.join(self.folder, "thread-reports")
         os.mkdir(reports)
-        environment = {name: os.path.join(BUILD_TSAN, path) for name, path in programs.items()}
-        environment["RETABLE_FAILOVER_COUNT"] = "1"
-        environment["RETABLE_TEST_TIMEOUT_S"] = "120"
-        environment["TSAN_OPTIONS"] = "suppressions=%s:log_path=%s" % (
-            os.path.join(ROOT, "tests/tsan.supp"),
-            os.path.join(reports, "tsan"),
-        )
-        for name in ("failover", "query", "http"):
-            test = os.path.join(ROOT, "tests/scenario", name + "_test.py")
-            self.command(name + ", threads", [sys.executable, "-B", test], environment)
+        environment = {
+            "RETABLE_FAILOVER_COUNT": "1",
+            "TSAN_OPTIONS": "suppressions=%s:log_path=%s"
+            % (os.path.join(ROOT, "tests/tsan.supp"), os.path.join(reports, "tsan")),
+        }
+        self.scenarios("threads", BUILD_TSAN, ["failover", "query", "http"], environment)
         self.check_reports("no reports of threads", reports)
 
     def all(self):
