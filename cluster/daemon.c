@@ -28,7 +28,6 @@ enum {
     QUEUE_SIZE_MAX = 256 << 20, // Of one stream.
     FEED_WINDOW_SIZE = 8 << 20,
     REMEMBERED_WRITE_COUNT_MAX = 1 << 18,
-    READER_KEY_COUNT_MIN = 32, // Of a lookup; some 100 us.
     READER_COUNT = 2,
     DISK_CHECK_PERIOD_US = 100000, // Of turns that happen anyway; statvfs takes a microsecond.
     DISK_RESERVE_SIZE = 64 << 20,
@@ -210,35 +209,20 @@ static void check_disk(struct daemon *daemon)
 // -------------------------------------------------------------------------------------------------
 // The turn
 
-// Whether a read should leave the loop: queries unless they are as light as a lookup; lookups if
-// they take longer than the way to a worker and back, and the workers keep up.
-static bool is_for_readers(const struct daemon *daemon, const struct request *request)
-{
-    if (request->select) return !select_is_light(request);
-    return request->lookup->key_count >= READER_KEY_COUNT_MIN &&
-           readers_count(daemon->readers) < READER_QUEUE_COUNT_MAX / 2;
-}
-
 static void run_reads(struct daemon *daemon)
 {
     const struct cell *cell = &daemon->loop.machine->cell;
     if (cell->urgent_lsn > cell->durable_lsn) return; // They would see what may still vanish.
-    CLEANUP(store_iterator_freep) struct store_iterator *iterator = NULL; // One for all.
+    size_t lookup_count = 0;
     for (size_t i = 0; i < arr_count(daemon->reads); i++) {
         struct request *request = daemon->reads[i];
-        if (is_for_readers(daemon, request)) {
-            readers_start(daemon->readers, request);
-        } else if (request->select) {
-            bool is_partial = false;
-            request->part_size_min = 0; // So few rows are none.
-            request->error = select_run(request, daemon->store, NULL, clock_now_us, &is_partial);
-            loop_answer(&daemon->loop, request);
+        if (request->select) {
+            readers_run_query(daemon->readers, request);
         } else {
-            if (!iterator) iterator = store_stem_iterator_new(daemon->store, NULL, STORE_DATA);
-            request->error = lookup_run(request, iterator);
-            loop_answer(&daemon->loop, request);
+            daemon->reads[lookup_count++] = request;
         }
     }
+    if (lookup_count > 0) readers_run_lookups(daemon->readers, daemon->reads, lookup_count);
     arr_clear(daemon->reads);
 }
 

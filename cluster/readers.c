@@ -14,9 +14,10 @@
 struct job {
     struct inbox_item item; // First.
     struct request_source source;
-    struct readers *readers; // Borrowed.
-    struct request *request;
+    struct readers *readers;   // Borrowed.
+    struct request **requests; // stb array: one query, or lookups.
     struct store_snapshot *snapshot;
+    uint64_t spent_us;   // By lookups.
     uint64_t timeout_us; // Of each part.
     bool is_partial;     // There is more to be read.
 };
@@ -30,6 +31,7 @@ struct readers {
     size_t part_count; // Queries whose readers have a part, and may want more. The same.
     pthread_t *threads;
     size_t thread_count;
+    uint64_t key_cost_ns; // Of a lookup, on average.
 };
 
 static void wake(void *context)
@@ -37,16 +39,21 @@ static void wake(void *context)
     rpc_wake(context);
 }
 
-static struct error *run(const struct readers *readers, struct job *job)
+static void run(const struct readers *readers, struct job *job)
 {
-    if (job->request->select) {
-        return select_run(
-            job->request, readers->store, job->snapshot, clock_now_us, &job->is_partial);
+    struct request *first = job->requests[0];
+    if (first->select) {
+        first->error =
+            select_run(first, readers->store, job->snapshot, clock_now_us, &job->is_partial);
+        return;
     }
+    uint64_t begin_us = clock_now_us();
     CLEANUP(store_iterator_freep)
     struct store_iterator *iterator =
         store_stem_iterator_new(readers->store, job->snapshot, STORE_DATA);
-    return lookup_run(job->request, iterator);
+    for (size_t i = 0; i < arr_count(job->requests); i++)
+        job->requests[i]->error = lookup_run(job->requests[i], iterator);
+    job->spent_us = clock_now_us() - begin_us;
 }
 
 static void *work(void *context)
@@ -55,7 +62,7 @@ static void *work(void *context)
     for (;;) {
         struct job *job = (struct job *)inbox_wait(readers->jobs);
         if (!job) return NULL;
-        job->request->error = run(readers, job);
+        run(readers, job);
         bool is_posted = inbox_post(readers->done, &job->item);
         assert(is_posted); // It has room for all jobs.
         (void)is_posted;
@@ -80,6 +87,7 @@ struct readers *readers_new(struct loop *loop, struct store *store, size_t threa
 static void end_job(struct job *job)
 {
     store_snapshot_free(job->readers->store, job->snapshot);
+    arr_free(job->requests);
     free(job);
 }
 
@@ -91,8 +99,8 @@ void readers_free(struct readers *readers)
     for (;;) {
         struct job *job = (struct job *)inbox_take(readers->done);
         if (!job) break;
-        if (job->is_partial) select_release(job->request);
-        request_free(job->request);
+        if (job->is_partial) select_release(job->requests[0]);
+        for (size_t i = 0; i < arr_count(job->requests); i++) request_free(job->requests[i]);
         end_job(job);
     }
     inbox_free(readers->jobs);
@@ -104,34 +112,49 @@ void readers_free(struct readers *readers)
 static void resume_job(struct request_source *source);
 static void drop_job(struct request_source *source);
 
-// Queues a job, or answers its request.
+static void answer_all(struct job *job)
+{
+    for (size_t i = 0; i < arr_count(job->requests); i++)
+        loop_answer(job->readers->loop, job->requests[i]);
+}
+
+// Queues a job, or answers its requests.
 static void post_job(struct job *job)
 {
     struct readers *readers = job->readers;
-    struct request *request = job->request;
-    if (request->select) request->deadline_us = readers->loop->now_us + job->timeout_us;
+    struct request *first = job->requests[0];
+    if (first->select) first->deadline_us = readers->loop->now_us + job->timeout_us;
     if (inbox_post(readers->jobs, &job->item)) {
         readers->job_count++;
         return;
     }
-    if (job->is_partial) select_release(request);
+    if (job->is_partial) select_release(first);
+    for (size_t i = 0; i < arr_count(job->requests); i++) {
+        struct request *request = job->requests[i];
+        request->source = NULL;
+        request->error = error_new(ERROR_REQUEST_THROTTLED, "Too many queries are waiting");
+        error_set_u64(request->error, "count_max", READER_QUEUE_COUNT_MAX);
+    }
+    answer_all(job);
     end_job(job);
-    request->source = NULL;
-    request->error = error_new(ERROR_REQUEST_THROTTLED, "Too many queries are waiting");
-    error_set_u64(request->error, "count_max", READER_QUEUE_COUNT_MAX);
-    loop_answer(readers->loop, request);
 }
 
-void readers_start(struct readers *readers, struct request *request)
+static struct job *new_job(struct readers *readers)
 {
-    uint64_t now_us = readers->loop->now_us;
     struct job *job = must_alloc(calloc(1, sizeof *job));
     job->source = (struct request_source){.resume = resume_job, .drop = drop_job};
     job->readers = readers;
-    job->request = request;
+    job->snapshot = store_snapshot_new(readers->store);
+    return job;
+}
+
+static void start_query(struct readers *readers, struct request *request)
+{
+    uint64_t now_us = readers->loop->now_us;
+    struct job *job = new_job(readers);
+    arr_add(job->requests, request);
     job->timeout_us = request->deadline_us > now_us ? request->deadline_us - now_us : 0;
     job->timeout_us = MIN(job->timeout_us, TIMEOUT_US);
-    job->snapshot = store_snapshot_new(readers->store);
     if (readers->part_count >= READER_PART_COUNT_MAX) request->part_size_min = 0;
     post_job(job);
 }
@@ -151,7 +174,7 @@ static void resume_job(struct request_source *source)
 static void drop_job(struct request_source *source)
 {
     struct job *job = job_of(source);
-    struct request *request = job->request;
+    struct request *request = job->requests[0];
     job->readers->part_count--;
     loop_forget(job->readers->loop, request);
     select_release(request);
@@ -159,20 +182,89 @@ static void drop_job(struct request_source *source)
     end_job(job);
 }
 
+// -------------------------------------------------------------------------------------------------
+// Lookups
+
+static uint64_t count_keys(struct request *const *requests, size_t count)
+{
+    uint64_t key_count = 0;
+    for (size_t i = 0; i < count; i++) key_count += requests[i]->lookup->key_count;
+    return key_count;
+}
+
+// What was measured while another process had the core is soon outweighed.
+static void learn_cost(struct readers *readers, uint64_t key_count, uint64_t spent_us)
+{
+    if (key_count == 0) return;
+    uint64_t cost_ns = spent_us * 1000 / key_count;
+    readers->key_cost_ns = (readers->key_cost_ns * 7 + cost_ns) / 8;
+}
+
+static void run_here(struct readers *readers, struct request *const *requests, size_t count)
+{
+    uint64_t key_count = count_keys(requests, count);
+    uint64_t begin_us = clock_now_us();
+    CLEANUP(store_iterator_freep)
+    struct store_iterator *iterator = store_stem_iterator_new(readers->store, NULL, STORE_DATA);
+    for (size_t i = 0; i < count; i++) requests[i]->error = lookup_run(requests[i], iterator);
+    learn_cost(readers, key_count, clock_now_us() - begin_us);
+    for (size_t i = 0; i < count; i++) loop_answer(readers->loop, requests[i]);
+}
+
+static void start_lookups(struct readers *readers, struct request *const *requests, size_t count)
+{
+    struct job *job = new_job(readers);
+    for (size_t i = 0; i < count; i++) arr_add(job->requests, requests[i]);
+    post_job(job);
+}
+
+// -------------------------------------------------------------------------------------------------
+
+void readers_run_lookups(struct readers *readers, struct request *const *requests, size_t count)
+{
+    uint64_t cost_ns = count_keys(requests, count) * readers->key_cost_ns;
+    bool is_long = cost_ns > READER_AWAY_US * 1000;
+    if (!is_long || readers->job_count >= READER_QUEUE_COUNT_MAX / 2) {
+        run_here(readers, requests, count);
+        return;
+    }
+    size_t per_thread = (count + readers->thread_count - 1) / readers->thread_count;
+    for (size_t i = 0; i < count; i += per_thread)
+        start_lookups(readers, &requests[i], MIN(per_thread, count - i));
+}
+
+void readers_run_query(struct readers *readers, struct request *request)
+{
+    if (!select_is_light(request)) {
+        start_query(readers, request);
+        return;
+    }
+    bool is_partial = false;
+    request->part_size_min = 0; // So few rows are none.
+    request->error = select_run(request, readers->store, NULL, clock_now_us, &is_partial);
+    loop_answer(readers->loop, request);
+}
+
 void readers_collect(struct readers *readers)
 {
     for (;;) {
         struct job *job = (struct job *)inbox_take(readers->done);
         if (!job) return;
-        struct request *request = job->request;
+        struct request *first = job->requests[0];
         readers->job_count--;
-        request->source = job->is_partial ? &job->source : NULL;
         if (job->is_partial) {
             readers->part_count++;
-        } else {
-            end_job(job);
+            first->source = &job->source;
+            loop_answer(readers->loop, first); // The job may be gone then.
+            continue;
         }
-        loop_answer(readers->loop, request);
+        if (first->lookup) {
+            uint64_t key_count = count_keys(job->requests, arr_count(job->requests));
+            learn_cost(readers, key_count, job->spent_us);
+        }
+        first->source = NULL;
+        answer_all(job);
+        end_job(job);
     }
 }
 

@@ -1,13 +1,19 @@
-// Workers that run queries and long lookups on snapshots, beside the loop.
+// Reads of a cluster's own tables: short ones are run at once, others by workers on snapshots,
+// beside the loop.
 //
 // The loop hands a planned read over with a snapshot of what is durable now, goes on, and collects
-// it when it is done. Nothing else is shared. What the workers are too busy for is refused, not
-// kept waiting for ever.
+// it when it is done. Nothing else is shared. Queries that the workers are too busy for are
+// refused, not kept waiting for ever. How long lookups take is learnt from those before: rows in
+// memory are read sooner than a worker wakes, rows on disk would keep the loop from everything
+// else.
 #pragma once
 
 #include "cluster/loop.h"
 
 #define READER_QUEUE_COUNT_MAX 64
+
+// So long at most, by what is known, the lookups of one turn keep the loop busy.
+#define READER_AWAY_US UINT64_C(400)
 
 struct readers;
 
@@ -21,8 +27,11 @@ MUST_USE struct readers *readers_new(struct loop *loop, struct store *store, siz
 // Ends the threads, after the queries under way, and drops what has not been collected.
 void readers_free(struct readers *readers);
 
-// Takes over a request with a bound query or a planned lookup; it is answered by readers_collect.
-void readers_start(struct readers *readers, struct request *request);
+// Takes over a request with a bound query; it is answered at once, or by readers_collect.
+void readers_run_query(struct readers *readers, struct request *request);
+
+// The same for requests with planned lookups, all of one turn. The array is copied.
+void readers_run_lookups(struct readers *readers, struct request *const *requests, size_t count);
 
 // Answers what is done. Call every turn: the rpc is woken when there is something.
 void readers_collect(struct readers *readers);
