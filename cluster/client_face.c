@@ -103,8 +103,8 @@ static void free_exchange(struct exchange *exchange)
     free(exchange);
 }
 
-// The next piece of output, encoded; false at the end.
-static bool next_piece(struct exchange *exchange, struct buffer *piece)
+// The next piece of output, encoded; false at the end. `*ret_is_last`: whether no other follows.
+static bool next_piece(struct exchange *exchange, struct buffer *piece, bool *ret_is_last)
 {
     if (exchange->request) {
         const struct request *request = exchange->request;
@@ -115,6 +115,7 @@ static bool next_piece(struct exchange *exchange, struct buffer *piece)
             slice_from(request->output.data + exchange->sent_size, end - exchange->sent_size));
         exchange->sent_size = end;
         bool is_last = exchange->sent_count == arr_count(request->block_ends);
+        *ret_is_last = is_last;
         if (is_last) response.statistics = wire_bytes(buffer_slice(&exchange->parameters));
         wire_encode(&response.base, piece);
         return true;
@@ -125,6 +126,7 @@ static bool next_piece(struct exchange *exchange, struct buffer *piece)
     response.output = wire_bytes(slice_from(exchange->output.data + exchange->sent_size, size));
     exchange->sent_size += size;
     bool is_last = exchange->sent_size == exchange->output.size;
+    *ret_is_last = is_last;
     if (is_last) response.response_parameters = wire_bytes(buffer_slice(&exchange->parameters));
     wire_encode(&response.base, piece);
     if (is_last) buffer_clear(&exchange->parameters);
@@ -136,8 +138,13 @@ static void send_output(struct exchange *exchange)
     CLEANUP(buffer_releasep) struct buffer piece = {0};
     while (rpc_stream_queued_size(exchange->stream) < OUTPUT_QUEUE_SIZE_MAX) {
         struct error *error = NULL;
+        bool is_last = false;
         buffer_clear(&piece);
-        bool is_more = next_piece(exchange, &piece);
+        bool is_more = next_piece(exchange, &piece, &is_last);
+        if (is_last) {
+            rpc_stream_send_last(exchange->stream, buffer_slice(&piece));
+            return;
+        }
         if (is_more) error = rpc_stream_send(exchange->stream, buffer_slice(&piece));
         if (is_more && !error) continue;
         rpc_stream_finish(exchange->stream, error);

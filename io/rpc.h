@@ -129,6 +129,10 @@ MUST_USE char *rpc_stream_peer(const struct rpc_stream *stream);
 // has broken, and before on_closed says so, messages are dropped without an error.
 MUST_USE struct error *rpc_stream_send(struct rpc_stream *stream, struct slice message);
 
+// Server: sends a last message and ends the stream with status OK, in one go; or without the
+// message and with the error, if it cannot be sent.
+void rpc_stream_send_last(struct rpc_stream *stream, struct slice message);
+
 // The bytes that wait to be sent.
 uint64_t rpc_stream_queued_size(const struct rpc_stream *stream);
 

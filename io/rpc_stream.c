@@ -200,6 +200,19 @@ static void send_finish(struct rpc_stream *stream)
     rpc_outgoing_status_release(&status);
 }
 
+// The last message of a server's stream, and the stream's end: one write, one packet.
+static void send_last(struct rpc_stream *stream)
+{
+    struct rpc_outgoing_status status;
+    grpc_op ops[2] = {{.op = GRPC_OP_SEND_MESSAGE}};
+    ops[0].data.send_message.send_message = stream->sending.message;
+    rpc_status_op(stream->error, &status, &ops[1]);
+    stream->is_finish_sent = true;
+    stream->is_sending = true;
+    rpc_start(stream->call, ops, 2, &stream->send_tag);
+    rpc_outgoing_status_release(&status);
+}
+
 // Sends what is next, one thing at a time.
 static void send_next(struct rpc_stream *stream)
 {
@@ -209,6 +222,10 @@ static void send_next(struct rpc_stream *stream)
         return;
     }
     stream->sending = queue_pop(stream);
+    if (stream->queue_count == 0 && stream->is_finished && !stream->channel) {
+        send_last(stream);
+        return;
+    }
     grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
     op.data.send_message.send_message = stream->sending.message;
     // With more to follow at once, gRPC may put both into one write.
@@ -395,7 +412,7 @@ char *rpc_stream_peer(const struct rpc_stream *stream)
     return peer;
 }
 
-struct error *rpc_stream_send(struct rpc_stream *stream, struct slice message)
+static struct error *enqueue(struct rpc_stream *stream, struct slice message)
 {
     assert(stream->handler);
     const struct rpc_options *options = &stream->rpc->options;
@@ -410,8 +427,19 @@ struct error *rpc_stream_send(struct rpc_stream *stream, struct slice message)
     queue_push(
         stream, (struct outgoing){.message = rpc_message_new(message), .size = message.size});
     stream->queued_size += message.size;
+    return NULL;
+}
+
+struct error *rpc_stream_send(struct rpc_stream *stream, struct slice message)
+{
+    TRY(enqueue(stream, message));
     send_next(stream);
     return NULL;
+}
+
+void rpc_stream_send_last(struct rpc_stream *stream, struct slice message)
+{
+    rpc_stream_finish(stream, enqueue(stream, message));
 }
 
 uint64_t rpc_stream_queued_size(const struct rpc_stream *stream)

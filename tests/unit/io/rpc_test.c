@@ -337,6 +337,18 @@ Test(rpc, opens_a_stream_before_anything_is_sent)
     free(peer);
 }
 
+Test(rpc, ends_a_stream_with_a_last_message)
+{
+    open_stream();
+    WAIT_FOR(world.server_stream);
+    assert_ok(rpc_stream_send(world.server_stream, SLICE_OF("0")));
+    rpc_stream_send_last(world.server_stream, SLICE_OF("1"));
+    WAIT_FOR(world.is_closed && world.is_server_closed);
+    assert_ok(TAKE(world.error));
+    assert_ok(TAKE(world.server_error));
+    cr_assert(eq(int, world.message_count, 2));
+}
+
 Test(rpc, ends_a_stream_with_an_error_after_what_was_sent)
 {
     open_stream();
