@@ -14,8 +14,8 @@
 
 #define RETENTION_PERIOD_US          UINT64_C(60000000) // Between rounds.
 #define RETENTION_GRACE_US           UINT64_C(60000000) // For reads that have begun.
-#define RETENTION_STEP_US            UINT64_C(20000)
-#define RETENTION_STEP_VERSION_COUNT 1000
+#define RETENTION_STEP_US            UINT64_C(20000)    // A step takes a fiftieth of this or so.
+#define RETENTION_STEP_VERSION_COUNT 200
 #define RETENTION_TTL_MS_MIN         60000 // No table keeps less.
 
 struct retention {

@@ -968,7 +968,7 @@ void receiver_table_removing(struct receiver *receiver, struct table *table)
 uint64_t receiver_closed_timestamp(const struct table *table)
 {
     if (guid_is_null(table->upstream_replica_id)) return UINT64_MAX;
-    if (!table->sink) return 0;
+    if (!table->sink || arr_count(table->sink->sources) == 0) return 0;
     uint64_t closed = UINT64_MAX;
     for (size_t i = 0; i < arr_count(table->sink->sources); i++) {
         const struct source *source = table->sink->sources[i];
