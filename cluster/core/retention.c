@@ -178,6 +178,8 @@ static bool raise_retained(struct cell *cell, struct table *table, uint64_t clos
     uint64_t ttl_ms = MAX(settings->min_data_ttl_ms, RETENTION_TTL_MS_MIN);
     uint64_t retained = MIN(timestamp_ago(cell, ttl_ms), closed_timestamp);
     if (retained <= table->retained_timestamp) return false;
+    // A younger table has nothing so old, or it was copied or replicated into it: that goes later.
+    if (retained <= timestamp_from_wall_us(table->object->created_wall_us)) return false;
     // What was there when it was last gone through is as it should be, but for what gets older.
     uint64_t last_write = 0;
     for (uint32_t i = 0; i < table->tablet_count; i++) {
