@@ -1,9 +1,10 @@
-"""Builds the fuzz targets with clang and runs each for a while: fuzz.py BUILD_FOLDER SECONDS [TARGET...]
+"""Builds the fuzz targets with clang and runs each for a while.
 
 What a target is given at first comes from SEEDS; what it finds is kept below the build folder and used the next time.
 An input that breaks a target is printed, and belongs into a unit test. The last line is `N passed, M failed`.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -46,13 +47,13 @@ def build(folder, targets):
     return done.stdout if done.returncode != 0 else None
 
 
-def fuzz(folder, target, seconds):
+def fuzz(folder, target, seconds, seed):
     corpus = os.path.join(folder, "corpus", target)
     os.makedirs(corpus, exist_ok=True)
-    for i, seed in enumerate(SEEDS[target]):
+    for i, example in enumerate(SEEDS[target]):
         with open(os.path.join(corpus, "seed-%d" % i), "wb") as file:
-            file.write(seed)
-    limits = ["-max_total_time=%d" % seconds, "-max_len=4096", "-timeout=60", "-rss_limit_mb=2048"]
+            file.write(example)
+    limits = ["-seed=%d" % seed, "-max_total_time=%d" % seconds, "-max_len=4096", "-timeout=60", "-rss_limit_mb=2048"]
     done = run([os.path.join(folder, "tests/fuzz", target + "_fuzz"), corpus] + limits + ["-artifact_prefix=%s/" % folder])
     if done.returncode != 0:
         print("%s failed:" % target)
@@ -63,14 +64,19 @@ def fuzz(folder, target, seconds):
 
 
 def main():
-    folder, seconds = os.path.abspath(sys.argv[1]), int(sys.argv[2])
-    targets = sys.argv[3:] or sorted(SEEDS)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder")
+    parser.add_argument("seconds", type=int, help="for each target")
+    parser.add_argument("targets", nargs="*", default=sorted(SEEDS))
+    parser.add_argument("--seed", type=int, default=0, help="another run takes the same way; 0: a way of its own (0)")
+    options = parser.parse_args()
+    folder, targets = os.path.abspath(options.folder), options.targets
     fault = build(folder, targets)
     if fault:
         sys.stdout.write(fault.decode(errors="replace")[-4000:])
         print("0 passed, 1 failed")
         return 1
-    results = [fuzz(folder, target, seconds) for target in targets]
+    results = [fuzz(folder, target, options.seconds, options.seed) for target in targets]
     print("%d passed, %d failed" % (results.count(True), results.count(False)))
     return 0 if all(results) else 1
 
