@@ -582,18 +582,19 @@ void checks_on_reply(
     if (client->does == DOES_ASK) state_checks_on_in_sync(world, request, client->timestamp);
     if (request->kind != REQUEST_COMMIT) return;
     const struct past_transaction *past = &checks->history.transactions[client->transaction];
+    // A repetition is told what was decided when there was one.
+    bool needs_sync = past->require_sync_replica && !client->is_retry;
     struct table *table = world_table(world, META, QUEUE);
     for (size_t i = 0; i < past->key_count; i++) {
         CLEANUP(buffer_releasep) struct buffer key = {0};
         struct value value = value_int64(0, past->keys[i]);
         key_encode_value(&value, &key);
         struct tablet *tablet = table_tablet_of_key(table, buffer_slice(&key));
-        state_checks_on_commit(
-            world, tablet, request->commit_timestamp, past->require_sync_replica);
+        state_checks_on_commit(world, tablet, request->commit_timestamp, needs_sync);
     }
     if (!past->is_listed) return;
     struct tablet *tablet = &world_table(world, META, LIST)->tablets[0];
-    state_checks_on_commit(world, tablet, request->commit_timestamp, past->require_sync_replica);
+    state_checks_on_commit(world, tablet, request->commit_timestamp, needs_sync);
 }
 
 void checks_on_start(struct world *world, uint32_t node)
@@ -730,7 +731,8 @@ void checks_finish(struct world *world)
     world_trace(world, "healing");
     heal(world);
     uint64_t deadline_us = world->now_us + HEAL_US;
-    while (world->failure[0] == 0 && !has_converged(world)) {
+    for (int round = 0; world->failure[0] == 0 && !has_converged(world); round++) {
+        if (round % 100 == 99) operator_heal(world); // What was under way may have been in its way.
         if (world->now_us >= deadline_us) {
             world_fail(world, "drains: replicas have not caught up after the faults are over");
             return;
