@@ -65,6 +65,16 @@ int value_compare(const struct value *a, const struct value *b)
     return 0;
 }
 
+int value_compare_tuples(const void *a, const void *b, void *size)
+{
+    const struct value *x = a;
+    const struct value *y = b;
+    uint32_t count = *(const uint32_t *)size;
+    int order = 0;
+    for (uint32_t i = 0; i < count && order == 0; i++) order = value_compare(&x[i], &y[i]);
+    return order;
+}
+
 uint64_t value_data_weight(const struct value *value)
 {
     switch ((enum value_type)value->type) {

@@ -96,6 +96,10 @@ bool value_print(const struct value *value, struct buffer *buffer);
 // Orders by type, then by value; NaN after all other doubles, any by bytes. Columns do not matter.
 int value_compare(const struct value *a, const struct value *b);
 
+// The same for tuples, value by value, in the form that qsort_r wants: `a` and `b` are arrays of as
+// many values as `size`, a uint32_t, says.
+int value_compare_tuples(const void *a, const void *b, void *size);
+
 // Data weight as YTsaurus counts it: 0 for null, 1 for boolean, 8 for numbers, the length
 // otherwise.
 uint64_t value_data_weight(const struct value *value);

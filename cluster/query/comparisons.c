@@ -142,16 +142,6 @@ struct error *bind_between(
     return NULL;
 }
 
-static int order_tuples(const void *a, const void *b, void *context)
-{
-    const struct value *x = a;
-    const struct value *y = b;
-    uint32_t size = *(const uint32_t *)context;
-    int order = 0;
-    for (uint32_t i = 0; i < size && order == 0; i++) order = value_compare(&x[i], &y[i]);
-    return order;
-}
-
 struct error *bind_constant(
     struct typer *typer,
     const struct syntax *in,
@@ -218,12 +208,12 @@ struct error *bind_in(
     const struct syntax *list = syntax->items[1];
     struct value *values;
     TRY(bind_constants(typer, syntax, list->items, list->count, items, size, &values));
-    qsort_r(values, list->count, size * sizeof *values, order_tuples, &size);
+    qsort_r(values, list->count, size * sizeof *values, value_compare_tuples, &size);
     uint32_t value_count = 0;
     for (uint32_t i = 0; i < list->count; i++) {
         struct value *value = &values[(size_t)i * size];
         struct value *kept = &values[(size_t)value_count * size];
-        if (value_count > 0 && order_tuples(kept - size, value, &size) == 0) continue;
+        if (value_count > 0 && value_compare_tuples(kept - size, value, &size) == 0) continue;
         if (kept != value) memcpy(kept, value, size * sizeof *value);
         value_count++;
     }

@@ -47,16 +47,6 @@ static struct expression *new_column(struct typer *typer, const struct schema *s
     return column;
 }
 
-static int order_tuples(const void *a, const void *b, void *context)
-{
-    const struct value *x = a;
-    const struct value *y = b;
-    uint32_t size = *(const uint32_t *)context;
-    int order = 0;
-    for (uint32_t i = 0; i < size && order == 0; i++) order = value_compare(&x[i], &y[i]);
-    return order;
-}
-
 // Makes an IN of the computed columns that are known, and the columns of the IN there is, if any.
 static struct expression *infer(
     struct typer *typer, const struct facts *facts, struct computed *computed)
@@ -96,7 +86,7 @@ static struct expression *infer(
             tuples[(size_t)i * size + k] = here.values[columns[k]];
         }
     }
-    qsort_r(tuples, tuple_count, size * sizeof *tuples, order_tuples, &size);
+    qsort_r(tuples, tuple_count, size * sizeof *tuples, value_compare_tuples, &size);
     struct expression *expression = typed_new(typer, EXPRESSION_IN, VALUE_BOOLEAN, size);
     for (uint32_t k = 0; k < size; k++) {
         typed_set_item(expression, k, new_column(typer, facts->schema, columns[k]));
