@@ -26,7 +26,7 @@ struct error *machine_new(
     machine->has_leaving_tablets = true;
     struct error *error = cell_init(&machine->cell, options, now_us, wall_us);
     retention_init(&machine->retention, now_us);
-    if (!error) error = receiver_init(&machine->receiver, &machine->cell);
+    if (!error) error = sources_init(&machine->sources, &machine->cell);
     if (!error) error = coordinator_init(&machine->coordinator, &machine->cell);
     if (!error) {
         cell_apply_urgent(&machine->cell);
@@ -56,7 +56,8 @@ void machine_free(struct machine *machine)
     if (!machine) return;
     while (machine->transactions) free_transaction(machine, machine->transactions);
     coordinator_release(&machine->coordinator);
-    receiver_release(&machine->receiver);
+    waiting_reads_release(&machine->waiting_reads);
+    sources_release(&machine->sources);
     retention_release(&machine->retention);
     cell_release(&machine->cell);
     free(machine);
@@ -380,7 +381,7 @@ static struct error *check_wait(
     }
     const uint64_t *hashes = lookup ? lookup->hashes : NULL;
     size_t hash_count = lookup ? lookup->key_count : 0;
-    if (receiver_must_wait(&machine->receiver, table, request, hashes, hash_count)) {
+    if (read_must_wait(table, request, hashes, hash_count)) {
         *ret_must_wait = true;
     }
     limit_wait(machine, request, READ_WAIT_US);
@@ -389,7 +390,7 @@ static struct error *check_wait(
         ERROR_BLOCKED_ROW_WAIT_TIMEOUT,
         "Read waited too long for rows that are prepared and not decided, or for its timestamp");
     error_set_u64(error, "timestamp", request->timestamp);
-    return error_set_u64(error, "closed_timestamp", receiver_closed_timestamp(table));
+    return error_set_u64(error, "closed_timestamp", table_closed_timestamp(table));
 }
 
 // The newest timestamp at which all of these tables are complete here; 0 if that is not known yet.
@@ -397,7 +398,7 @@ static uint64_t consistent_timestamp(
     struct machine *machine, struct table *const *tables, size_t count)
 {
     uint64_t closed = UINT64_MAX;
-    for (size_t i = 0; i < count; i++) closed = MIN(closed, receiver_closed_timestamp(tables[i]));
+    for (size_t i = 0; i < count; i++) closed = MIN(closed, table_closed_timestamp(tables[i]));
     return closed < UINT64_MAX ? closed : timestamps_close(&machine->cell.timestamps);
 }
 
@@ -547,7 +548,7 @@ static struct error *start_lookup(struct machine *machine, struct request *reque
     TRY(choose_timestamp(machine, request, &table, 1, &must_wait));
     *ret_taken = must_wait;
     if (must_wait) {
-        receiver_wait(&machine->receiver, request);
+        waiting_reads_add(&machine->waiting_reads, request);
         return NULL;
     }
     TRY(lookup_plan(request, table));
@@ -557,7 +558,7 @@ static struct error *start_lookup(struct machine *machine, struct request *reque
     TRY(check_wait(machine, request, table, request->lookup, &must_wait));
     *ret_taken = true;
     if (must_wait) {
-        receiver_wait(&machine->receiver, request);
+        waiting_reads_add(&machine->waiting_reads, request);
     } else {
         run_read(machine, request);
     }
@@ -684,7 +685,7 @@ static struct error *start_select(struct machine *machine, struct request *reque
     }
     TRY(choose_timestamp(machine, request, tables, plan->path_count, ret_taken));
     if (*ret_taken) {
-        receiver_wait(&machine->receiver, request);
+        waiting_reads_add(&machine->waiting_reads, request);
         return NULL;
     }
     for (size_t i = 0; i < plan->path_count; i++) {
@@ -700,7 +701,7 @@ static struct error *start_select(struct machine *machine, struct request *reque
             return error;
         }
         if (!must_wait) continue;
-        receiver_wait(&machine->receiver, request);
+        waiting_reads_add(&machine->waiting_reads, request);
         return NULL;
     }
     run_read(machine, request);
@@ -789,7 +790,7 @@ void machine_link_up(struct machine *machine, uint64_t link, struct slice cluste
 void machine_link_down(struct machine *machine, uint64_t link)
 {
     coordinator_link_down(&machine->coordinator, link);
-    receiver_link_down(&machine->receiver, link);
+    receiver_link_down(&machine->sources, link);
 }
 
 void machine_receive(struct machine *machine, uint64_t link, struct message *message)
@@ -800,7 +801,7 @@ void machine_receive(struct machine *machine, uint64_t link, struct message *mes
     case MESSAGE_ROWS:
     case MESSAGE_DECIDE:
     case MESSAGE_PING:
-    case MESSAGE_BEAT: receiver_receive(&machine->receiver, link, message); break;
+    case MESSAGE_BEAT: receiver_receive(&machine->sources, link, message); break;
     case MESSAGE_HELLO:
     case MESSAGE_ACK:
     case MESSAGE_PONG:
@@ -818,7 +819,7 @@ void machine_tick(struct machine *machine, uint64_t now_us, uint64_t wall_us)
     cell_extend_ceiling(cell);
     cell_apply(cell);
     expire_transactions(machine);
-    retention_tick(&machine->retention, cell, receiver_closed_timestamp);
+    retention_tick(&machine->retention, cell, table_closed_timestamp);
 }
 
 // Tablets move on when nothing is undecided on them any more.
@@ -861,8 +862,10 @@ void machine_settle(struct machine *machine)
     coordinator_tick(&machine->coordinator);
     settle_tablets(machine);
     retry(machine, coordinator_take_ready(&machine->coordinator));
-    retry(machine, receiver_take_ready(&machine->receiver));
-    receiver_flush(&machine->receiver);
+    retry(
+        machine,
+        waiting_reads_take(&machine->waiting_reads, &machine->sources, machine->cell.now_us));
+    receiver_flush(&machine->sources);
     coordinator_flush(&machine->coordinator);
 }
 
@@ -875,7 +878,7 @@ uint64_t machine_wake_at_us(const struct machine *machine)
 {
     const struct cell *cell = &machine->cell;
     uint64_t wake_at_us = coordinator_wake_at_us(&machine->coordinator);
-    wake_at_us = MIN(wake_at_us, receiver_wake_at_us(&machine->receiver));
+    wake_at_us = MIN(wake_at_us, waiting_reads_wake_at_us(&machine->waiting_reads));
     wake_at_us = MIN(wake_at_us, machine->transactions_expire_at_us);
     wake_at_us = MIN(wake_at_us, machine->retention.step_at_us);
     wake_at_us = MIN(wake_at_us, cell->sync_at_us);

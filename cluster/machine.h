@@ -18,6 +18,7 @@
 #include "cluster/core/retention.h"
 #include "coordinator/core/coordinator.h"
 #include "replica_node/core/receiver.h"
+#include "replica_node/core/waiting_reads.h"
 
 #define TRANSACTION_COUNT_MAX      10000
 #define TRANSACTION_SIZE_MAX       (UINT64_C(64) << 20)
@@ -56,7 +57,8 @@ struct node_lock {
 
 struct machine {
     struct cell cell;
-    struct receiver receiver;
+    struct sources sources;
+    struct waiting_reads waiting_reads;
     struct coordinator coordinator;
     struct retention retention;
     struct transaction *transactions;   // By id.

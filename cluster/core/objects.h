@@ -26,7 +26,7 @@
 
 struct queue;   // coordinator/core/queue.h: the replication log of a tablet.
 struct session; // coordinator/core/sessions.h: the conversation with a replica.
-struct sink;    // replica_node/core/receiver.h: what a table holds as a replica.
+struct sink;    // replica_node/core/source.h: what a table holds as a replica.
 
 struct object {
     struct guid id;

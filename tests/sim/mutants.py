@@ -17,7 +17,7 @@ import tempfile
 
 SEED_COUNT = 6000
 
-# name, what it breaks, file, text, replacement
+# name, what it breaks, file, text, replacement (and its file if it is another one)
 MUTANTS = [
     ("own_sync", "C4: a commit is acknowledged before it is durable here",
      "coordinator/core/commits.c",
@@ -28,8 +28,8 @@ MUTANTS = [
       ("    cell_reply(cell, commit->lsn, request);\n    free_commit", "    cell_reply(cell, 0, request);\n    free_commit")]),
     ("early_ack", "A2: a replica acknowledges what is not durable",
      "replica_node/core/receiver.c",
-     [("cell_send(receiver->cell, receiver->cell->lsn, source->link, ack); // A2.",
-       "cell_send(receiver->cell, 0, source->link, ack);")]),
+     [("cell_send(sources->cell, sources->cell->lsn, source->link, ack); // A2.",
+       "cell_send(sources->cell, 0, source->link, ack);")]),
     ("abort_told_early", "C6: an abort is told before it is durable",
      "coordinator/core/commits.c",
      [("    commit->state = COMMIT_ABORTING;\n    commit->lsn = cell->lsn;\n",
@@ -52,7 +52,7 @@ MUTANTS = [
      [("    return acked >= queue->committed_end.row_index;\n",
        "    (void)acked;\n    return queue != NULL;\n")]),
     ("no_wait", "RD2: a read does not wait for undecided rows",
-     "replica_node/core/receiver.c",
+     "replica_node/core/waiting_reads.c",
      [("return meets_undecided(table->sink, request->wait_sequence - 1, hashes, hash_count);",
        "return meets_undecided(table->sink, 0, hashes, hash_count);")]),
     ("trim_by_tail", "Q4: the log is trimmed by what replicas hold, not by what they have decided",
@@ -86,17 +86,18 @@ MUTANTS = [
      [("return start < locks->floor ? ROW_LOCK_FORGOTTEN : ROW_LOCK_OK;", "return ROW_LOCK_OK;")]),
     ("rows_without_position", "A2: rows are applied without their position",
      "replica_node/core/receiver.c",
-     [("    save_positions(receiver, source, tablet); // one-position: with the rows.\n",
-       "    if (receiver->cell->lsn % 3 != 0) save_positions(receiver, source, tablet);\n")]),
+     [("    source_save_positions(sources, source, tablet); // one-position: with the rows.\n",
+       "    if (sources->cell->lsn % 3 != 0) source_save_positions(sources, source, tablet);\n")]),
     ("applies_anywhere", "A1: rows are applied wherever they begin",
      "replica_node/core/receiver.c",
      [("    if (!position_equal(part->from, tablet->tail)) {\n        if (position_equal(part->to",
        "    if (part->to.row_index < tablet->tail.row_index) {\n        if (position_equal(part->to"),
       ("    if (record->row_count == 0 || record->row_index != tablet->tail.row_index ||\n"
        "        record->timestamp <= tablet->tail.timestamp) {\n",
-       "    if (record->row_count == 0) {\n")]),
+       "    if (record->row_count == 0) {\n",
+       "replica_node/core/source.c")]),
     ("decides_alone", "C8: a replica that restarts aborts what is undecided",
-     "replica_node/core/receiver.c",
+     "replica_node/core/source.c",
      [("    if (entry.state == RECORD_UNDECIDED) hold_undecided(source, tablet, &entry); // A5.\n",
        "    if (entry.state == RECORD_UNDECIDED) entry.state = RECORD_ABORTED;\n")]),
     ("forgets_mutations", "C7: a repeated mutation is carried out again",
@@ -171,19 +172,24 @@ def link_command(build):
     return shlex.split([line for line in lines if "-o tests/sim/retable-sim " in line][-1])
 
 
-def make(build, root, folder, name, source, changes):
-    """Compiles and links one mutant; returns its program."""
+def mutate(root, name, source, changes):
+    """The text of one source file with its changes."""
     with open(os.path.join(root, source)) as file:
         text = file.read()
     for old, new in changes:
         if text.count(old) != 1:
             sys.exit(f"mutant {name}: {source} does not have exactly once:\n{old}")
         text = text.replace(old, new)
-    mutated = os.path.join(folder, name + ".c")
+    return text
+
+
+def compile_mutated(build, folder, name, source, text):
+    """Compiles the text like the source file; returns the object file."""
+    mutated = os.path.join(folder, f"{name}-{os.path.basename(source)}")
     with open(mutated, "w") as file:
         file.write(text)
     command, directory = compile_command(build, source)
-    object_file = os.path.join(folder, name + ".o")
+    object_file = mutated + ".o"
     command[command.index("-c") + 1] = mutated
     command[command.index("-o") + 1] = object_file
     for flag in ("-MD", "-MQ", "-MF"):
@@ -192,11 +198,21 @@ def make(build, root, folder, name, source, changes):
             del command[at:at + (1 if flag == "-MD" else 2)]
     command += ["-Wno-error", "-w"]
     subprocess.run(command, cwd=directory, check=True)
+    return object_file
+
+
+def make(build, root, folder, name, source, changes):
+    """Compiles and links one mutant; returns its program."""
+    by_source = {}
+    for old, new, *other in changes:
+        by_source.setdefault(other[0] if other else source, []).append((old, new))
+    objects = [compile_mutated(build, folder, name, path, mutate(root, name, path, part))
+               for path, part in by_source.items()]
     link = link_command(build)
     program = os.path.join(folder, name)
     link[link.index("-o") + 1] = program
     first = next(i for i, word in enumerate(link) if word.endswith(".o"))
-    link.insert(first, object_file)
+    link[first:first] = objects
     subprocess.run(link, cwd=build, check=True)
     return program
 
