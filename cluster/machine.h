@@ -127,10 +127,12 @@ void machine_set_peer(struct machine *machine, struct slice cluster, struct slic
 // output.
 MUST_USE struct error *request_write_output(struct request *request, struct buffer *output);
 
-// For the commands (cluster/commands): they take the request over.
-void machine_commit(struct machine *machine, struct request *request);
+// Also for the commands (cluster/commands): they take the request over. In read_routes.c:
 void machine_lookup(struct machine *machine, struct request *request);
 void machine_select(struct machine *machine, struct request *request);
+
+// In transactions.c:
+void machine_commit(struct machine *machine, struct request *request);
 void machine_start_transaction(struct machine *machine, struct request *request);
 void machine_ping_transaction(struct machine *machine, struct request *request);
 void machine_abort_transaction(struct machine *machine, struct request *request);
@@ -141,6 +143,13 @@ MUST_USE struct error *machine_find_transaction(
     struct guid id,
     bool is_master,
     struct transaction **ret_transaction);
+
+// Something was done in the transaction: its time begins anew.
+void machine_touch_transaction(struct machine *machine, struct transaction *transaction);
+
+// Ends those of which nothing was heard for their timeout.
+void machine_expire_transactions(struct machine *machine);
+void machine_free_transactions(struct machine *machine);
 
 // Adds modifications to a transaction, or if the request names none commits them.
 void machine_modify(struct machine *machine, struct request *request);

@@ -33,7 +33,9 @@ ARROWS = {
     "tests/sim": CORE_OF_CLUSTER + MACHINE + ["cluster/commands", "coordinator/core", "replica_node/core"],
 }
 # The machine is a core too, though it lies beside the daemon's files.
-CORE_FILES = ["cluster/lookups.c", "cluster/machine.c", "cluster/reads.c"] + MACHINE
+CORE_FILES = [
+    "cluster/lookups.c", "cluster/machine.c", "cluster/read_routes.c", "cluster/reads.c", "cluster/transactions.c", *MACHINE,
+]
 # What no core includes: it does no I/O and knows neither threads nor time.
 OUTSIDE = (
     r"time\.h|pthread\.h|unistd\.h|fcntl\.h|stdatomic\.h|sys/.*|grpc.*|rocksdb.*|yaml\.h|systemd.*|protobuf-c.*|microhttpd\.h"

@@ -222,6 +222,12 @@ void cell_reply(struct cell *cell, uint64_t lsn, struct request *request)
     cell_effect(cell, (struct effect){.kind = EFFECT_REPLY, .lsn = lsn, .request = request});
 }
 
+void cell_limit_wait(const struct cell *cell, struct request *request, uint64_t wait_us)
+{
+    if (request->wait_until_us != 0) return;
+    request->wait_until_us = MIN(request->deadline_us, cell->now_us + wait_us);
+}
+
 void cell_fail(struct cell *cell, struct request *request, struct error *error)
 {
     error_free(request->error);

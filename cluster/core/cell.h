@@ -106,6 +106,10 @@ void cell_send(struct cell *cell, uint64_t lsn, uint64_t link, struct message *m
 void cell_reply(struct cell *cell, uint64_t lsn, struct request *request);
 void cell_effect(struct cell *cell, struct effect effect);
 
+// Says how long a request may wait: until its client's deadline, but no longer than `wait_us` from
+// its first wait on.
+void cell_limit_wait(const struct cell *cell, struct request *request, uint64_t wait_us);
+
 // Answers a request with an error, which is taken over, as soon as what it says cannot change.
 void cell_fail(struct cell *cell, struct request *request, struct error *error);
 
