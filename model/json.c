@@ -39,6 +39,15 @@ MUST_USE PRINTF_LIKE(2, 3) static struct error *fail(
     return error_set_u64(error, "offset", offset);
 }
 
+static struct error *fail_long_string(const struct parser *parser)
+{
+    return error_wrap(
+        fail(parser, "too long string"),
+        ERROR_STRING_LENGTH_LIMIT_EXCEEDED,
+        "String is too long: the limit is %" PRIu64 " bytes",
+        YSON_STRING_SIZE_MAX);
+}
+
 static struct error *fail_unexpected(const struct parser *parser, const char *expected)
 {
     if (parser->at == parser->end) {
@@ -140,7 +149,7 @@ static struct error *parse_string(struct parser *parser, struct slice *ret_strin
         end += *end == '\\' && parser->end - end > 1 ? 2 : 1;
     }
     if (end == parser->end) return fail(parser, "unterminated string");
-    if ((uint64_t)(end - parser->at) > YSON_STRING_SIZE_MAX) return fail(parser, "too long string");
+    if ((uint64_t)(end - parser->at) > YSON_STRING_SIZE_MAX) return fail_long_string(parser);
 
     // Neither escapes nor UTF-8 take fewer bytes than what they stand for.
     char *string = arena_alloc(parser->arena, (size_t)(end - parser->at) + UTF8_SIZE_MAX);

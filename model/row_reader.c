@@ -39,11 +39,6 @@ void row_reader_free(struct row_reader *reader)
     free(reader);
 }
 
-static struct error *limit_exceeded(const char *what, uint64_t limit)
-{
-    return error_set_u64(error_new(ERROR_GENERIC, "Too many %s", what), "limit", limit);
-}
-
 // Finds the column of a name, or adds one. Rows mostly have the same names in the same order, so
 // the name at the same place is tried first.
 static struct error *find_column(
@@ -59,7 +54,8 @@ static struct error *find_column(
         return NULL;
     }
     if (arr_count(reader->names) == ROWSET_NAME_COUNT_MAX) {
-        return limit_exceeded("columns", ROWSET_NAME_COUNT_MAX);
+        struct error *error = error_new(ERROR_GENERIC, "Too many columns");
+        return error_set_u64(error, "limit", ROWSET_NAME_COUNT_MAX);
     }
     struct arena *arena = &reader->arena;
     name = arena_copy(arena, name);
@@ -98,6 +94,7 @@ static struct error *too_large(const struct row_reader *reader)
 
 static struct error *add_row(struct row_reader *reader, const struct node *node)
 {
+    if (node->type == NODE_ENTITY) return error_new(ERROR_GENERIC, "Row cannot be null");
     if (node->type != NODE_MAP) {
         return error_new(
             ERROR_GENERIC, "Row: expected \"map\", actual \"%s\"", node_type_name(node->type));
@@ -108,7 +105,11 @@ static struct error *add_row(struct row_reader *reader, const struct node *node)
         return error_set_u64(error, "limit", ROWSET_ROW_COUNT_MAX);
     }
     if (node->count > ROWSET_VALUE_COUNT_MAX) {
-        return limit_exceeded("values in a row", ROWSET_VALUE_COUNT_MAX);
+        return error_new(
+            ERROR_TOO_MANY_VALUES_IN_ROW,
+            "Too many values in row: actual %" PRIu32 ", limit %d",
+            node->count,
+            ROWSET_VALUE_COUNT_MAX);
     }
     struct row row = {.kind = ROW_WRITE, .value_count = node->count};
     row.values = ARENA_NEW(&reader->scratch, struct value, node->count);
@@ -138,11 +139,18 @@ static struct error *read_rows(struct row_reader *reader, struct slice *text, bo
         if (!error && !node) return NULL;
         if (!error) error = add_row(reader, node);
         if (!error) continue;
-        enum error_code code = error_find(error, ERROR_TOO_MANY_ROWS_IN_TRANSACTION)
-                                   ? ERROR_TOO_MANY_ROWS_IN_TRANSACTION
-                                   : ERROR_GENERIC;
-        return error_wrap(error, code, "Error parsing row %" PRIu32, reader->row_count);
+        return error_wrap(
+            error, error_code(error), "Error parsing row %" PRIu32, reader->row_count);
     }
+}
+
+static struct error *check_row_size(const struct row_reader *reader)
+{
+    if (!reader->text.is_overflowed) return NULL;
+    return error_new(
+        ERROR_ROW_WEIGHT_LIMIT_EXCEEDED,
+        "Row is too large: the limit of its text is %" PRIu64 " bytes",
+        ROW_TEXT_SIZE_MAX);
 }
 
 struct error *row_reader_feed(struct row_reader *reader, struct slice piece)
@@ -151,10 +159,10 @@ struct error *row_reader_feed(struct row_reader *reader, struct slice piece)
         reader->tried_size = 0;
         TRY(read_rows(reader, &piece, false));
         buffer_append_slice(&reader->text, piece);
-        return buffer_check(&reader->text, "A row");
+        return check_row_size(reader);
     }
     buffer_append_slice(&reader->text, piece);
-    TRY(buffer_check(&reader->text, "A row"));
+    TRY(check_row_size(reader));
     // What was not complete is tried again when there is twice as much, so that a large row costs
     // no more than a few times its size.
     if (reader->text.size < 2 * reader->tried_size) return NULL;

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <endian.h>
+#include <inttypes.h>
 
 enum {
     AGGREGATE = 0x80,   // Added to the type byte.
@@ -263,7 +264,11 @@ static struct error *read_row(
     if (kind < ROW_WRITE || kind > ROW_MISSING) return malformed();
     if (kind == ROW_MISSING && value_count > 0) return malformed();
     if (value_count > ROWSET_VALUE_COUNT_MAX) {
-        return limit_exceeded("values in a row", value_count, ROWSET_VALUE_COUNT_MAX);
+        return error_new(
+            ERROR_TOO_MANY_VALUES_IN_ROW,
+            "Too many values in row: actual %" PRIu64 ", limit %d",
+            value_count,
+            ROWSET_VALUE_COUNT_MAX);
     }
     if (value_count * VALUE_SIZE_MIN > cursor_rest(&cursor)) return malformed();
 

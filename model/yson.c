@@ -48,6 +48,15 @@ MUST_USE PRINTF_LIKE(2, 3) static struct error *fail(
     return error_set_u64(error, "offset", offset);
 }
 
+static struct error *fail_long_string(const struct parser *parser)
+{
+    return error_wrap(
+        fail(parser, "too long string"),
+        ERROR_STRING_LENGTH_LIMIT_EXCEEDED,
+        "String is too long: the limit is %" PRIu64 " bytes",
+        YSON_STRING_SIZE_MAX);
+}
+
 static struct error *fail_unexpected(const struct parser *parser, const char *expected)
 {
     if (parser->at == parser->end) {
@@ -162,7 +171,7 @@ static struct error *parse_quoted(struct parser *parser, struct slice *ret_strin
         end += is_escape ? 2 : 1;
     }
     if (end == parser->end) return fail(parser, "unterminated string");
-    if ((size_t)(end - begin) > YSON_STRING_SIZE_MAX) return fail(parser, "too long string");
+    if ((size_t)(end - begin) > YSON_STRING_SIZE_MAX) return fail_long_string(parser);
     parser->at = end + 1;
 
     struct slice raw = slice_from(begin, (size_t)(end - begin));
@@ -192,7 +201,7 @@ static struct error *parse_binary_string(struct parser *parser, struct slice *re
     TRY(parse_varint(parser, &number));
     int64_t size = unzigzag(number);
     if (size < 0) return fail(parser, "negative string length");
-    if ((uint64_t)size > YSON_STRING_SIZE_MAX) return fail(parser, "too long string");
+    if ((uint64_t)size > YSON_STRING_SIZE_MAX) return fail_long_string(parser);
     if ((uint64_t)size > rest_size(parser)) return fail(parser, "unterminated string");
     *ret_string = arena_copy(parser->arena, slice_from(parser->at, (size_t)size));
     parser->at += size;
@@ -214,7 +223,7 @@ static struct error *parse_word(struct parser *parser, struct slice *ret_string)
     const char *begin = parser->at;
     while (parser->at < parser->end && continues_word(*parser->at)) parser->at++;
     struct slice word = slice_from(begin, (size_t)(parser->at - begin));
-    if (word.size > YSON_STRING_SIZE_MAX) return fail(parser, "too long string");
+    if (word.size > YSON_STRING_SIZE_MAX) return fail_long_string(parser);
     *ret_string = arena_copy(parser->arena, word);
     return NULL;
 }

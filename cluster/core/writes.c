@@ -59,6 +59,18 @@ static struct error *check_present(const struct column *column)
         ERROR_SCHEMA_VIOLATION, "Missing required column \"%.*s\"", SLICE(column->name));
 }
 
+static struct error *check_weight(const struct value *values, uint32_t count)
+{
+    uint64_t weight = 0;
+    for (uint32_t i = 0; i < count; i++) weight += value_data_weight(&values[i]);
+    if (weight <= ROW_DATA_WEIGHT_MAX) return NULL;
+    return error_new(
+        ERROR_ROW_WEIGHT_LIMIT_EXCEEDED,
+        "Row is too large: data weight %" PRIu64 ", limit %" PRIu64,
+        weight,
+        ROW_DATA_WEIGHT_MAX);
+}
+
 // The columns that a rowset names, and where they are in the schema.
 struct given_columns {
     const struct slice *names;
@@ -84,6 +96,7 @@ static struct error *arrange_row(
     for (uint16_t i = 0; i < schema->column_count; i++) {
         values[i].column = SCHEMA_NO_COLUMN; // Not given.
     }
+    bool has_data = false;
     for (uint32_t i = 0; i < given->value_count; i++) {
         struct value value = given->values[i];
         uint16_t column = columns->indexes[value.column];
@@ -103,6 +116,7 @@ static struct error *arrange_row(
             continue;
         }
         bool is_key = column < schema->key_column_count;
+        if (!is_key) has_data = true;
         if (column_is_timestamp(&schema->columns[column])) {
             if (value.type == VALUE_NULL || modification->is_from_log) continue;
             return error_new(
@@ -124,10 +138,14 @@ static struct error *arrange_row(
         if (value.type == VALUE_INT64 && column_value_type(wanted) == VALUE_DOUBLE) {
             value = value_double(column, (double)value.int64);
         }
-        value.is_aggregate = (modification->is_aggregate || value.is_aggregate) && !is_key &&
-                             schema->columns[column].aggregate.size > 0;
+        if (modification->is_aggregate && schema->columns[column].aggregate.size > 0) {
+            value.is_aggregate = true;
+        }
         TRY(check_column_use(table, modification, &value));
         values[column] = value;
+    }
+    if (modification->is_update && !modification->is_from_log && !has_data) {
+        return error_new(ERROR_GENERIC, "At least one non-key column must be specified");
     }
     bool is_whole = !modification->is_delete && !modification->is_update && !modification->is_lock;
     if (table->computed) {
@@ -156,6 +174,7 @@ static struct error *arrange_row(
         }
         values[count++] = value;
     }
+    if (!modification->is_from_log) TRY(check_weight(values, count));
     enum row_kind kind = is_partial ? ROW_UPDATE : ROW_WRITE;
     if (modification->is_delete) kind = ROW_DELETE;
     *ret_row = (struct row){.kind = kind, .value_count = count, .values = values};

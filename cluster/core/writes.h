@@ -11,6 +11,7 @@
 #include "cluster/core/row_locks.h"
 
 #define TRANSACTION_ROW_COUNT_MAX (1 << 18)
+#define ROW_DATA_WEIGHT_MAX       (UINT64_C(32) << 20)
 
 struct row_change {
     struct slice key; // Encoded, without the table's number; empty in ordered tables.

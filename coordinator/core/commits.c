@@ -115,12 +115,21 @@ static void decide(
     free_commit(commit);
 }
 
+// Names the transaction, if it is not that of a single command.
+static const char *transaction_text(struct arena *arena, const struct commit *commit)
+{
+    struct guid id = commit->request->transaction_id;
+    return guid_is_null(id) ? "" : arena_print(arena, " %s", GUID_TEXT(id));
+}
+
 static struct error *late_error(const struct commit *commit)
 {
+    struct arena arena CLEANUP(arena_releasep) = {0};
     struct error *error = error_new(
         ERROR_SYNC_REPLICA_NOT_IN_SYNC,
-        "Error committing transaction: it was aborted, since sync replicas did not confirm it in "
-        "time");
+        "Error committing transaction%s: it was aborted, since sync replicas did not confirm it in "
+        "time",
+        transaction_text(&arena, commit));
     for (uint32_t i = 0; i < commit->part_count; i++) {
         const struct table *table = commit->parts[i].tablet->table;
         bool has_sync = false;
@@ -138,7 +147,6 @@ static struct error *late_error(const struct commit *commit)
             error_add_inner(error, inner);
         }
         if (!has_sync && commit->parts[i].require_sync_replica) {
-            struct arena arena CLEANUP(arena_releasep) = {0};
             error_add_inner(
                 error,
                 error_new(
@@ -185,10 +193,12 @@ void coordinator_rows_refused(
     struct commit *commit = record->commit;
     if (commit->state != COMMIT_PREPARED) return;
     begin_abort(coordinator, commit);
+    struct arena arena CLEANUP(arena_releasep) = {0};
     commit->error = error_wrap(
         error_copy(error),
         error_code(error),
-        "Error committing transaction: sync replica %s refuses its rows",
+        "Error committing transaction%s: sync replica %s refuses its rows",
+        transaction_text(&arena, commit),
         REPLICA_TEXT(replica));
 }
 

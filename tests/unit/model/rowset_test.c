@@ -138,8 +138,8 @@ Test(rowset, names_the_limit_of_values)
     for (int i = 0; i < ROWSET_VALUE_COUNT_MAX + 1; i++) buffer_append(&buffer, "\0\2", 2);
     CLEANUP(error_freep)
     struct error *error = rowset_decode(&arena, buffer_slice(&buffer), &rowset);
-    assert_text(error_message(error), "Rowset has too many values in a row");
-    assert_text(error_attribute(error, "limit"), "1024");
+    assert_text(error_message(error), "Too many values in row: actual 1025, limit 1024");
+    cr_assert(eq(int, error_code(error), ERROR_TOO_MANY_VALUES_IN_ROW));
 }
 
 Test(rowset, does_not_write_a_row_in_part)
