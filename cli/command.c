@@ -240,6 +240,7 @@ const struct command COMMANDS[] = {
             {.name = "disable-replicated-table-tracker", .kind = OPTION_FALSE, .parameter = "enable_replicated_table_tracker", .help = "keep the tracker off it"},
             {.name = "preserve-timestamps", .kind = OPTION_STRING, .value = "true|false", .help = "whether rows keep their timestamps"},
             {.name = "atomicity", .kind = OPTION_STRING, .value = "full|none", .help = "of writes to it"},
+            {.name = "replica-path", .kind = OPTION_STRING, .value = "PATH", .help = "where its table is now; the replica must be disabled"},
         },
     },
     {

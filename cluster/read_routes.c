@@ -22,11 +22,13 @@ static struct error *check_readable(
     if (!guid_is_null(request->upstream_replica_id) &&
         !guid_equal(request->upstream_replica_id, table->upstream_replica_id) &&
         !guid_is_null(table->upstream_replica_id)) {
+        struct arena arena CLEANUP(arena_releasep) = {0};
         char expected[GUID_TEXT_MAX];
         guid_print(request->upstream_replica_id, expected);
         return error_new(
             ERROR_UPSTREAM_REPLICA_MISMATCH,
-            "Invalid upstream replica id for chosen sync replica: expected %s, got %s",
+            "Invalid upstream replica id for chosen sync replica \"%.*s\": expected %s, got %s",
+            SLICE(object_path(&arena, table->object)),
             expected,
             GUID_TEXT(table->upstream_replica_id));
     }
@@ -39,7 +41,9 @@ static struct error *check_readable(
             "Cannot read from tablet %s while it is in \"%s\" state",
             GUID_TEXT(tablet->id),
             tablet_state_name(tablet->state));
-        return error_set_str(error, "tablet_id", GUID_TEXT(tablet->id));
+        error_set_str(error, "tablet_id", GUID_TEXT(tablet->id));
+        bool is_unmounted = tablet->state == TABLET_UNMOUNTED;
+        return error_set_str(error, "is_tablet_unmounted", is_unmounted ? "true" : "false");
     }
     return NULL;
 }
@@ -328,9 +332,12 @@ static struct error *select_replicated(
     struct slice *paths = ARENA_NEW(&request->arena, struct slice, plan->path_count);
     bool may_wait = false;
     if (machine->coordinator.amnesia) return error_copy(machine->coordinator.amnesia);
-    for (size_t i = 0; i < arr_count(tables[0]->replicas); i++) {
-        struct slice cluster = buffer_slice(&tables[0]->replicas[i]->cluster_name);
-        if (session_may_catch_up(tables[0]->replicas[i]->session)) may_wait = true;
+    size_t count = arr_count(tables[0]->replicas);
+    size_t first = count > 0 ? rng_below(&machine->cell.rng, count) : 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct replica *candidate = tables[0]->replicas[(first + i) % count];
+        struct slice cluster = buffer_slice(&candidate->cluster_name);
+        if (session_may_catch_up(candidate->session)) may_wait = true;
         size_t found = 0;
         for (; found < plan->path_count; found++) {
             struct replica *replica = find_in_sync(tables[found], cluster);

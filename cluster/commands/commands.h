@@ -93,6 +93,9 @@ MUST_USE struct error *create_table(
     struct object **ret_object);
 MUST_USE struct error *create_replica(
     struct machine *machine, struct node *attributes, struct object **ret_object);
+// 1705 if the table has a replica at this cluster and path.
+MUST_USE struct error *replica_check_place(
+    const struct table *table, struct slice cluster_name, struct slice path);
 
 // Says what create_table would refuse, and changes nothing.
 MUST_USE struct error *create_table_check(

@@ -413,6 +413,22 @@ static struct error *check_row_indexes(const struct table *table, const struct n
     return NULL;
 }
 
+struct error *replica_check_place(
+    const struct table *table, struct slice cluster_name, struct slice path)
+{
+    for (size_t i = 0; i < arr_count(table->replicas); i++) {
+        const struct replica *other = table->replicas[i];
+        if (!slice_equal(buffer_slice(&other->cluster_name), cluster_name)) continue;
+        if (!slice_equal(buffer_slice(&other->path), path)) continue;
+        return error_new(
+            ERROR_TABLE_REPLICA_ALREADY_EXISTS,
+            "Replica table %.*s at cluster \"%.*s\" already exists",
+            SLICE(path),
+            SLICE(cluster_name));
+    }
+    return NULL;
+}
+
 struct error *create_replica(
     struct machine *machine, struct node *attributes, struct object **ret_object)
 {
@@ -435,17 +451,7 @@ struct error *create_replica(
         return error_new(
             ERROR_GENERIC, "Cannot find cluster with name \"%.*s\"", SLICE(given.cluster_name));
     }
-    for (size_t i = 0; i < arr_count(table->replicas); i++) {
-        const struct replica *other = table->replicas[i];
-        if (slice_equal(buffer_slice(&other->cluster_name), given.cluster_name) &&
-            slice_equal(buffer_slice(&other->path), given.path)) {
-            return error_new(
-                ERROR_TABLE_REPLICA_ALREADY_EXISTS,
-                "Replica table %.*s at cluster \"%.*s\" already exists",
-                SLICE(given.path),
-                SLICE(given.cluster_name));
-        }
-    }
+    TRY(replica_check_place(table, given.cluster_name, given.path));
     if (arr_count(table->replicas) >= TABLE_REPLICA_COUNT_MAX) {
         return error_new(
             ERROR_GENERIC, "A table cannot have more than %d replicas", TABLE_REPLICA_COUNT_MAX);

@@ -16,6 +16,15 @@ static struct error *find_table(
     return node_claim(machine, (*ret_table)->object, NODE_LOCK_EXCLUSIVE, slice_from("", 0));
 }
 
+// As find_table, of a table whose tablets are about to `verb`.
+static struct error *find_dynamic(
+    struct machine *machine, struct request *request, const char *verb, struct table **ret_table)
+{
+    TRY(find_table(machine, request, ret_table));
+    if ((*ret_table)->is_dynamic) return NULL;
+    return error_new(ERROR_GENERIC, "Cannot %s a static table", verb);
+}
+
 // -------------------------------------------------------------------------------------------------
 // State transitions (behaviour 3.1)
 
@@ -156,10 +165,7 @@ static struct error *move_tablets(
     struct table *table = NULL;
     uint32_t begin = 0;
     uint32_t end = 0;
-    TRY(find_table(machine, request, &table));
-    if (!table->is_dynamic) {
-        return error_new(ERROR_GENERIC, "Cannot %s a static table", transition->verb);
-    }
+    TRY(find_dynamic(machine, request, transition->verb, &table));
     TRY(read_range(request, table, &begin, &end));
     for (uint32_t i = begin; i < end; i++) {
         const struct tablet *tablet = &table->tablets[i];
@@ -212,7 +218,7 @@ void command_unfreeze_table(struct machine *machine, struct request *request)
 void command_remount_table(struct machine *machine, struct request *request)
 {
     struct table *table = NULL;
-    struct error *error = find_table(machine, request, &table);
+    struct error *error = find_dynamic(machine, request, "remount", &table);
     if (!error) error = read_settings(table);
     if (!error && table->is_replicated) coordinator_table_changed(&machine->coordinator, table);
     command_answer(machine, request, error, NULL);
@@ -288,7 +294,6 @@ static struct error *read_pivots(
 static struct error *plan_reshard(
     struct request *request, const struct table *table, struct reshard *reshard)
 {
-    if (!table->is_dynamic) return error_new(ERROR_GENERIC, "Cannot reshard a static table");
     TRY(read_range(request, table, &reshard->begin, &reshard->end));
     for (uint32_t i = reshard->begin; i < reshard->end; i++) {
         if (table->tablets[i].state == TABLET_UNMOUNTED) continue;
@@ -328,7 +333,7 @@ static struct error *do_reshard(struct machine *machine, struct request *request
     struct cell *cell = &machine->cell;
     struct table *table = NULL;
     struct reshard reshard = {0};
-    TRY(find_table(machine, request, &table));
+    TRY(find_dynamic(machine, request, "reshard", &table));
     TRY(plan_reshard(request, table, &reshard));
     // Sessions speak of the old tablets.
     if (table->is_replicated) coordinator_table_removing(&machine->coordinator, table);
@@ -445,6 +450,7 @@ static struct error *check_enable(const struct replica *replica, bool enabled)
 }
 
 struct replica_change {
+    struct slice path;
     enum replica_mode mode;
     bool enabled;
     bool has_enabled;
@@ -453,6 +459,19 @@ struct replica_change {
     bool is_tracked;
 };
 
+// A replica's rows go elsewhere only when nothing is on its way to it.
+static struct error *check_new_path(const struct replica *replica, struct slice path)
+{
+    if (slice_equal(path, buffer_slice(&replica->path))) return NULL;
+    TRY(replica_check_place(replica->table, buffer_slice(&replica->cluster_name), path));
+    if (replica->state == REPLICA_STATE_DISABLED) return NULL;
+    return error_new(
+        ERROR_INVALID_TABLET_STATE,
+        "Cannot alter path of table replica %s since it is in \"%s\" state",
+        GUID_TEXT(replica->object->id),
+        replica_state_name(replica->state));
+}
+
 static struct error *read_replica_change(
     const struct node *parameters, const struct replica *replica, struct replica_change *change)
 {
@@ -460,6 +479,7 @@ static struct error *read_replica_change(
     struct slice atomicity = {0};
     const struct node *enabled = node_find_text(parameters, "enabled");
     *change = (struct replica_change){
+        .path = buffer_slice(&replica->path),
         .mode = replica->mode,
         .has_enabled = enabled && enabled->type != NODE_ENTITY,
         .preserve_timestamps = replica->preserve_timestamps,
@@ -467,16 +487,29 @@ static struct error *read_replica_change(
         .is_tracked = replica->is_tracked,
     };
     TRY(node_get_boolean(parameters, "enabled", &change->enabled));
+    TRY(node_get_string(parameters, "replica_path", &change->path));
     TRY(node_get_string(parameters, "mode", &mode));
     TRY(node_get_string(parameters, "atomicity", &atomicity));
     TRY(node_get_boolean(parameters, "preserve_timestamps", &change->preserve_timestamps));
     TRY(node_get_boolean(parameters, "enable_replicated_table_tracker", &change->is_tracked));
+    TRY(check_new_path(replica, change->path));
     if (mode.size > 0) TRY(replica_mode_parse(mode, &change->mode));
     if (atomicity.size > 0) TRY(atomicity_parse(atomicity, &change->is_atomicity_none));
     if (change->has_enabled) TRY(check_enable(replica, change->enabled));
     if (!change->is_atomicity_none || change->preserve_timestamps) return NULL;
     return error_new(
         ERROR_INVALID_TABLET_STATE, "Cannot set atomicity none with preserveTimestamps false");
+}
+
+static bool is_change(const struct replica *replica, const struct replica_change *change)
+{
+    bool is_on =
+        replica->state == REPLICA_STATE_ENABLED || replica->state == REPLICA_STATE_ENABLING;
+    return (change->has_enabled && change->enabled != is_on) || replica->mode != change->mode ||
+           replica->preserve_timestamps != change->preserve_timestamps ||
+           replica->is_atomicity_none != change->is_atomicity_none ||
+           replica->is_tracked != change->is_tracked ||
+           !slice_equal(buffer_slice(&replica->path), change->path);
 }
 
 static struct error *do_alter_replica(
@@ -493,10 +526,16 @@ static struct error *do_alter_replica(
     struct replica_change change;
     TRY(node_claim(machine, replica->table->object, NODE_LOCK_EXCLUSIVE, slice_from("", 0)));
     TRY(read_replica_change(parameters, replica, &change));
+    if (!is_change(replica, &change)) return NULL;
 
     // M1: one record with all that changes, and a new revision.
     bool was_sync = replica->mode == REPLICA_MODE_SYNC;
     bool is_switch = replica->mode != change.mode;
+    if (!slice_equal(buffer_slice(&replica->path), change.path)) {
+        buffer_clear(&replica->path);
+        buffer_append_slice(&replica->path, change.path);
+        session_reopen(&machine->coordinator, replica->session);
+    }
     replica->mode = change.mode;
     replica->preserve_timestamps = change.preserve_timestamps;
     replica->is_atomicity_none = change.is_atomicity_none;

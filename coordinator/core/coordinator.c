@@ -23,8 +23,10 @@ struct error *coordinator_choose_replica(
 {
     *ret_may_wait = false;
     if (coordinator->amnesia) return error_copy(coordinator->amnesia);
-    for (size_t i = 0; i < arr_count(table->replicas); i++) {
-        struct replica *replica = table->replicas[i];
+    size_t count = arr_count(table->replicas);
+    size_t first = count > 0 ? rng_below(&coordinator->cell->rng, count) : 0;
+    for (size_t i = 0; i < count; i++) {
+        struct replica *replica = table->replicas[(first + i) % count];
         bool is_in_sync = true;
         for (uint32_t j = 0; j < table->tablet_count; j++) {
             if (tablet_index != UINT32_MAX && j != tablet_index) continue;

@@ -123,9 +123,9 @@ void coordinator_keep_answer(
     uint64_t timestamp,
     struct slice answer);
 
-// Chooses the replica that serves a read of this table now (RD1): mode sync, and it has every
-// committed record of the tablets asked for (`tablet_index` alone, or all if it is UINT32_MAX).
-// Fails with 1736.
+// Chooses a replica, at random, that serves a read of this table now (RD1): mode sync, and it has
+// every committed record of the tablets asked for (`tablet_index` alone, or all if it is
+// UINT32_MAX). Fails with 1736.
 // `*ret_may_wait`: on failure, whether waiting a little may help.
 MUST_USE struct error *coordinator_choose_replica(
     struct coordinator *coordinator,

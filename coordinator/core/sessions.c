@@ -171,6 +171,12 @@ static void close_session(struct session *session)
     for (uint32_t i = 0; i < session->tablet_count; i++) arr_clear(session->tablets[i].decisions);
 }
 
+void session_reopen(struct coordinator *coordinator, struct session *session)
+{
+    close_session(session);
+    session->retry_at_us = coordinator->cell->now_us;
+}
+
 void session_adjust(struct coordinator *coordinator, struct session *session)
 {
     const struct replica *replica = session->replica;
@@ -179,8 +185,7 @@ void session_adjust(struct coordinator *coordinator, struct session *session)
         session->preserve_tablet_index == replica->table->settings.preserve_tablet_index) {
         return;
     }
-    close_session(session);
-    session->retry_at_us = coordinator->cell->now_us;
+    session_reopen(coordinator, session);
 }
 
 static uint64_t next_retry_at_us(struct cell *cell, uint64_t *failure_count)

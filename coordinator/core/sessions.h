@@ -69,6 +69,9 @@ void session_open(struct coordinator *coordinator, struct session *session);
 // Ends it; the error is taken over and kept if the replica is enabled. Tries again after a backoff.
 void session_fail(struct coordinator *coordinator, struct session *session, struct error *error);
 
+// Ends it, to be opened anew at once: what it told of the replica holds no longer.
+void session_reopen(struct coordinator *coordinator, struct session *session);
+
 // What the session told of the replica's options may have changed: then it is opened anew.
 void session_adjust(struct coordinator *coordinator, struct session *session);
 

@@ -264,6 +264,8 @@ def alter_table_replica(of):
     until(lambda: client.get("#%s/@state" % replica) == "disabled", "it is disabled")
     ask(client, "alter_table_replica", replica_id=replica, preserve_timestamps=True, atomicity="full", enable_replicated_table_tracker=False)
     equal(client.get("#%s/@mode" % replica), "async")
+    ask(client, "alter_table_replica", replica_id=replica, replica_path="//tmp/alter_replica_elsewhere")
+    equal(client.get("#%s/@replica_path" % replica), "//tmp/alter_replica_elsewhere")
     refused(1, ask, client, "alter_table_replica", replica_id=replica, mode="nonsense")
 
 
