@@ -15,7 +15,7 @@ struct error *machine_new(
     machine->transactions_expire_at_us = UINT64_MAX;
     machine->has_leaving_tablets = true;
     struct error *error = cell_init(&machine->cell, options, now_us, wall_us);
-    retention_init(&machine->retention, now_us);
+    retention_init(&machine->retention, now_us, options->retention_period_us);
     if (!error) error = sources_init(&machine->sources, &machine->cell);
     if (!error) error = coordinator_init(&machine->coordinator, &machine->cell);
     if (!error) {

@@ -48,9 +48,10 @@ struct cell_options {
     uint64_t incarnation; // A random number, new in every process.
     uint64_t seed;        // Of backoffs and the like.
     size_t remembered_write_count_max;
-    uint64_t sync_wait_us;      // How long a request waits for a sync replica that catches up.
-    uint64_t commit_timeout_us; // The deadline of a commit whose client names none.
-    uint64_t feed_window_size;  // Bytes in flight to a replica and tablet.
+    uint64_t sync_wait_us;        // How long a request waits for a sync replica that catches up.
+    uint64_t commit_timeout_us;   // The deadline of a commit whose client names none.
+    uint64_t feed_window_size;    // Bytes in flight to a replica and tablet.
+    uint64_t retention_period_us; // See cluster/core/retention.h; 0 for RETENTION_PERIOD_US.
 };
 
 struct cell {

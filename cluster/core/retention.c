@@ -154,9 +154,10 @@ struct error *retention_sweep(
 // -------------------------------------------------------------------------------------------------
 // Rounds
 
-void retention_init(struct retention *retention, uint64_t now_us)
+void retention_init(struct retention *retention, uint64_t now_us, uint64_t period_us)
 {
-    *retention = (struct retention){.step_at_us = now_us + RETENTION_PERIOD_US};
+    if (period_us == 0) period_us = RETENTION_PERIOD_US;
+    *retention = (struct retention){.period_us = period_us, .step_at_us = now_us + period_us};
 }
 
 void retention_release(struct retention *retention)
@@ -172,10 +173,11 @@ static uint64_t timestamp_ago(const struct cell *cell, uint64_t ms)
 }
 
 // Raises a table's retained timestamp; false if there is nothing that it lets go.
-static bool raise_retained(struct cell *cell, struct table *table, uint64_t closed_timestamp)
+static bool raise_retained(
+    struct cell *cell, struct table *table, uint64_t ttl_ms_min, uint64_t closed_timestamp)
 {
     const struct table_settings *settings = &table->settings;
-    uint64_t ttl_ms = MAX(settings->min_data_ttl_ms, RETENTION_TTL_MS_MIN);
+    uint64_t ttl_ms = MAX(settings->min_data_ttl_ms, ttl_ms_min);
     uint64_t retained = MIN(timestamp_ago(cell, ttl_ms), closed_timestamp);
     if (retained <= table->retained_timestamp) return false;
     // A younger table has nothing so old, or it was copied or replicated into it: that goes later.
@@ -206,13 +208,12 @@ static void begin_round(
         struct table *table = tablet->table;
         if (tablet->index > 0 || table->is_replicated || !table_is_sorted(table)) continue;
         uint64_t closed = MIN(own_closed_timestamp, closed_timestamp(table));
-        if (!raise_retained(cell, table, closed)) continue;
+        if (!raise_retained(cell, table, retention->period_us / 1000, closed)) continue;
         arr_add(retention->tables, table->object->id);
     }
     cell_apply(cell);
     retention->is_sweeping = arr_count(retention->tables) > 0;
-    retention->step_at_us =
-        cell->now_us + (retention->is_sweeping ? RETENTION_GRACE_US : RETENTION_PERIOD_US);
+    retention->step_at_us = cell->now_us + retention->period_us;
 }
 
 static struct error *sweep_table(struct retention *retention, struct cell *cell)
@@ -258,5 +259,5 @@ void retention_tick(
     retention->step_at_us = cell->now_us + RETENTION_STEP_US;
     if (retention->table_index < arr_count(retention->tables)) return;
     retention->is_sweeping = false;
-    retention->step_at_us = cell->now_us + RETENTION_PERIOD_US;
+    retention->step_at_us = cell->now_us + retention->period_us;
 }

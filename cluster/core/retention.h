@@ -12,13 +12,13 @@
 
 #include "cluster/core/cell.h"
 
-#define RETENTION_PERIOD_US          UINT64_C(60000000) // Between rounds.
-#define RETENTION_GRACE_US           UINT64_C(60000000) // For reads that have begun.
-#define RETENTION_STEP_US            UINT64_C(20000)    // A step takes a fiftieth of this or so.
+// Between rounds. Reads that have begun have as long to end, and no table keeps less.
+#define RETENTION_PERIOD_US          UINT64_C(60000000)
+#define RETENTION_STEP_US            UINT64_C(20000) // A step takes a fiftieth of this or so.
 #define RETENTION_STEP_VERSION_COUNT 200
-#define RETENTION_TTL_MS_MIN         60000 // No table keeps less.
 
 struct retention {
+    uint64_t period_us;
     struct guid *tables; // stb array: to be gone through in this round.
     size_t table_index;
     bool is_sweeping;   // Otherwise the round waits.
@@ -34,7 +34,8 @@ struct retention_rule {
     uint64_t version_count_max;
 };
 
-void retention_init(struct retention *retention, uint64_t now_us);
+// `period_us`: 0 for RETENTION_PERIOD_US.
+void retention_init(struct retention *retention, uint64_t now_us, uint64_t period_us);
 void retention_release(struct retention *retention);
 
 // Does what is due. `closed_timestamp` tells a table's closed timestamp, UINT64_MAX for those that

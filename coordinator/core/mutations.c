@@ -92,6 +92,36 @@ static struct error *load_mutation(
     return reader_finish(&reader, "Outcome of a mutation");
 }
 
+// Whether another request with this mutation id is not even prepared: it waits for a replica.
+static bool is_after_waiting(const struct coordinator *coordinator, const struct request *repeated)
+{
+    if (repeated->wait_until_us != 0 && repeated->wait_sequence == 0) return false; // The first.
+    const struct request *request = NULL;
+    DL_FOREACH (coordinator->waiting, request) {
+        if (guid_equal(request->mutation_id, repeated->mutation_id)) return true;
+    }
+    return false;
+}
+
+// C7: what is not decided yet is waited for; at the limit it is unknown.
+static void wait_for_outcome(
+    struct coordinator *coordinator, struct request *request, const char *what)
+{
+    const struct cell *cell = coordinator->cell;
+    uint64_t limit_us = MIN(request->deadline_us, cell->now_us + cell->options.commit_timeout_us);
+    if (request->wait_until_us < limit_us && request->wait_sequence == 0) {
+        request->wait_until_us = limit_us;
+        request->wait_sequence = 1;
+    }
+    if (cell->now_us < request->wait_until_us) {
+        coordinator_wait(coordinator, request);
+        return;
+    }
+    struct error *error =
+        error_new(ERROR_TIMEOUT, "Outcome of the repeated transaction is unknown: %s", what);
+    cell_fail(coordinator->cell, request, error_set_str(error, "outcome", "unknown"));
+}
+
 struct error *coordinator_repeat(
     struct coordinator *coordinator, struct request *request, bool *ret_taken)
 {
@@ -100,6 +130,11 @@ struct error *coordinator_repeat(
     if (guid_is_null(request->mutation_id)) return NULL;
     struct mutation *mutation = NULL;
     HASH_FIND(hh, coordinator->mutations, &request->mutation_id, sizeof(struct guid), mutation);
+    if (!mutation && is_after_waiting(coordinator, request)) {
+        *ret_taken = true;
+        wait_for_outcome(coordinator, request, "the first request is still waiting");
+        return NULL;
+    }
     if (!mutation) return NULL;
     if (mutation->is_command) {
         return error_new(
@@ -120,20 +155,7 @@ struct error *coordinator_repeat(
         cell_reply(cell, cell->lsn, request);
         return NULL;
     }
-    uint64_t limit_us = MIN(request->deadline_us, cell->now_us + cell->options.commit_timeout_us);
-    if (request->wait_until_us < limit_us && request->wait_sequence == 0) {
-        request->wait_until_us = limit_us;
-        request->wait_sequence = 1;
-    }
-    if (cell->now_us < request->wait_until_us) {
-        coordinator_wait(coordinator, request);
-        return NULL;
-    }
-    struct error *error = error_new(
-        ERROR_TIMEOUT,
-        "Outcome of the repeated transaction is unknown: its sync replicas have not confirmed it "
-        "yet");
-    cell_fail(cell, request, error_set_str(error, "outcome", "unknown"));
+    wait_for_outcome(coordinator, request, "its sync replicas have not confirmed it yet");
     return NULL;
 }
 

@@ -1,8 +1,5 @@
-// What clients, operators and bad luck do to the world, and what must hold whatever they do.
-//
-// Clients write values that nobody else writes, so a value read names its transaction. Histories
-// are checked at the end against what the replicas hold (the names are those of
-// docs/invariants.md); positions, durability and order are checked while the world runs.
+// The course of a world: clients, operators and bad luck for a while, then peace, in which
+// everything must come right; and what must hold whatever happens (docs/invariants.md).
 #pragma once
 
 #include "tests/sim/world.h"
@@ -14,11 +11,5 @@ void checks_begin(struct world *world);
 void checks_finish(struct world *world);
 void checks_release(struct world *world);
 
-// The world tells what happens.
-void checks_on_start(struct world *world, uint32_t node);
+// A node has taken a turn.
 void checks_on_turn(struct world *world, uint32_t node);
-void checks_on_reply(
-    struct world *world, uint32_t node, const struct request *request, uint64_t token);
-void checks_on_answer(struct world *world, const struct request *request, uint64_t token);
-void checks_on_client(struct world *world, uint64_t client);
-void nemesis_act(struct world *world, enum event_kind kind);

@@ -1,6 +1,14 @@
 #include "tests/sim/history.h"
 
+#include "tests/sim/clients.h"
+#include "tests/sim/operator.h"
+
 #include <inttypes.h>
+
+static const struct version *all_versions(const struct history *history)
+{
+    return history->versions[history->whole];
+}
 
 static const struct version *find_version(
     const struct version *versions, int64_t key, int64_t value, uint64_t timestamp)
@@ -33,7 +41,7 @@ static const struct past_transaction *find_writer(const struct history *history,
     return &history->transactions[value - 1];
 }
 
-// converge: both replicas hold the same, and so the versions of the first speak for all.
+// converge: both replicas hold the same.
 static void check_equal(
     struct world *world, const struct version *a, const struct version *b, const char *what)
 {
@@ -50,12 +58,38 @@ static void check_equal(
     }
 }
 
-// exactly-once, error-is-final, commit-atomic: each transaction is there whole, once, or not at
-// all.
+// converge, where one replica drops old versions: the others are all there, none is new, and below
+// the retained timestamp a row is still what it was then.
+static void check_retained(struct world *world, const struct history *history)
+{
+    const struct version *kept = history->versions[1 - history->whole];
+    const struct version *all = all_versions(history);
+    uint64_t retained = history->retained_timestamp;
+    for (size_t i = 0; i < arr_count(kept); i++) {
+        if (find_version(all, kept[i].key, kept[i].value, kept[i].timestamp)) continue;
+        world_fail(
+            world, "converge: %" PRId64 " of key %" PRId64 " is new", kept[i].value, kept[i].key);
+    }
+    for (size_t i = 0; i < arr_count(all); i++) {
+        if (all[i].timestamp <= retained) continue;
+        if (find_version(kept, all[i].key, all[i].value, all[i].timestamp)) continue;
+        world_fail(
+            world, "converge: %" PRId64 " of key %" PRId64 " is gone", all[i].value, all[i].key);
+    }
+    for (int64_t key = 0; key < KEY_COUNT; key++) {
+        const struct version *was = version_at(all, key, retained);
+        const struct version *is = version_at(kept, key, retained);
+        if ((was ? was->value : 0) == (is ? is->value : 0)) continue;
+        world_fail(world, "converge: key %" PRId64 " is another at the retained timestamp", key);
+    }
+}
+
+// exactly-once, error-is-final, unknown-is-honest, commit-atomic: each transaction is there whole,
+// once, or not at all.
 static void check_transaction(
     struct world *world, const struct history *history, const struct past_transaction *past)
 {
-    const struct version *versions = history->versions[0];
+    const struct version *versions = all_versions(history);
     size_t found = 0;
     uint64_t timestamp = past->timestamp;
     for (size_t i = 0; i < past->key_count; i++) {
@@ -82,7 +116,11 @@ static void check_transaction(
             past->key_count);
     }
     if (past->outcome == OUTCOME_FAILED && found + listed + local > 0) {
-        world_fail(world, "error-is-final: %" PRId64 " had failed and is there", past->value);
+        world_fail(
+            world,
+            "%s: %" PRId64 " had failed and is there",
+            past->was_repeated ? "unknown-is-honest" : "error-is-final",
+            past->value);
     }
     bool is_there = found > 0;
     if (is_there && found != past->key_count) {
@@ -104,10 +142,10 @@ static void check_lost_update(
     if (past->start_timestamp == 0 || past->is_delete) return;
     for (size_t i = 0; i < past->key_count; i++) {
         const struct version *own =
-            find_version(history->versions[0], past->keys[i], past->value, 0);
+            find_version(all_versions(history), past->keys[i], past->value, 0);
         if (!own) return;
-        for (size_t j = 0; j < arr_count(history->versions[0]); j++) {
-            const struct version *other = &history->versions[0][j];
+        for (size_t j = 0; j < arr_count(all_versions(history)); j++) {
+            const struct version *other = &all_versions(history)[j];
             if (other->key != own->key || other->timestamp <= past->start_timestamp) continue;
             if (other->timestamp >= own->timestamp) continue;
             world_fail(
@@ -121,10 +159,12 @@ static void check_lost_update(
 
 static void check_versions(struct world *world, const struct history *history)
 {
-    for (size_t i = 0; i < arr_count(history->versions[0]); i++) {
-        const struct version *version = &history->versions[0][i];
+    for (size_t i = 0; i < arr_count(all_versions(history)); i++) {
+        const struct version *version = &all_versions(history)[i];
         if (version->value == 0) continue;
-        if (!find_writer(history, version->value)) {
+        if (version->value == TRESPASS_VALUE) {
+            world_fail(world, "fenced-by-upstream: a row was written past the log");
+        } else if (!find_writer(history, version->value)) {
             world_fail(world, "exactly-once: nobody wrote %" PRId64, version->value);
         }
     }
@@ -140,8 +180,8 @@ static bool seen_timestamp(
 {
     *ret = 0;
     bool is_explained = read->value == 0 && lowest == 0;
-    for (size_t i = 0; i < arr_count(history->versions[0]); i++) {
-        const struct version *version = &history->versions[0][i];
+    for (size_t i = 0; i < arr_count(all_versions(history)); i++) {
+        const struct version *version = &all_versions(history)[i];
         if (version->key != read->key || version->value != read->value) continue;
         is_explained = true;
         *ret = MAX(*ret, version->timestamp);
@@ -164,7 +204,7 @@ static void check_read(
     }
     for (size_t i = 0; i < arr_count(history->reads); i++) {
         const struct past_read *other = &history->reads[i];
-        if (other->is_snapshot || other->key != read->key || other->value == 0) continue;
+        if (other->kind != READ_LATEST || other->key != read->key || other->value == 0) continue;
         if (other->return_us >= read->invoke_us) continue;
         uint64_t seen = 0;
         if (seen_timestamp(history, other, 0, &seen)) lowest = MAX(lowest, seen);
@@ -194,7 +234,7 @@ static void check_read(
 static void check_snapshot(
     struct world *world, const struct history *history, const struct past_read *read)
 {
-    const struct version *version = version_at(history->versions[0], read->key, read->timestamp);
+    const struct version *version = version_at(all_versions(history), read->key, read->timestamp);
     int64_t expected = version ? version->value : 0;
     if (expected == read->value) return;
     world_fail(
@@ -206,9 +246,99 @@ static void check_snapshot(
         expected);
 }
 
+// -------------------------------------------------------------------------------------------------
+// async-is-prefix
+
+// What a read of one tablet says about how far its log was applied: at least up to `begin`, and
+// before `end`.
+struct prefix {
+    uint64_t begin;
+    uint64_t end;
+};
+
+static struct prefix prefix_of(const struct history *history, const struct past_read *read)
+{
+    struct prefix prefix = {0, UINT64_MAX};
+    bool is_deleted = false;
+    for (size_t i = 0; i < arr_count(all_versions(history)); i++) {
+        const struct version *version = &all_versions(history)[i];
+        if (version->key != read->key) continue;
+        if (version->value == 0) is_deleted = true;
+        if (version->value == read->value) prefix.begin = version->timestamp;
+    }
+    if (read->value == 0 && is_deleted) return (struct prefix){0, UINT64_MAX}; // Perhaps by this.
+    for (size_t i = 0; i < arr_count(all_versions(history)); i++) {
+        const struct version *version = &all_versions(history)[i];
+        if (version->key != read->key || version->timestamp <= prefix.begin) continue;
+        prefix.end = MIN(prefix.end, version->timestamp);
+    }
+    return prefix;
+}
+
+static bool is_of_tablet(const struct past_read *read, size_t tablet)
+{
+    return (read->key >= PIVOT_KEY) == (tablet == 1);
+}
+
+// All that a read shows of a tablet must be of one prefix of its log.
+static void check_prefixes(struct world *world, const struct history *history, size_t tablet)
+{
+    struct stale {
+        struct prefix prefix;
+        const struct past_read *read;
+    } *found = NULL; // stb array.
+    for (size_t i = 0; i < arr_count(history->reads); i++) {
+        const struct past_read *read = &history->reads[i];
+        if (read->kind != READ_STALE || !read->is_settled || !is_of_tablet(read, tablet)) continue;
+        struct prefix prefix = prefix_of(history, read);
+        size_t last = arr_count(found);
+        if (last > 0 && found[last - 1].read->token == read->token) {
+            struct prefix *whole = &found[last - 1].prefix;
+            whole->begin = MAX(whole->begin, prefix.begin);
+            whole->end = MIN(whole->end, prefix.end);
+        } else {
+            struct stale stale = {prefix, read};
+            arr_add(found, stale);
+        }
+    }
+    for (size_t i = 0; i < arr_count(found); i++) {
+        const struct past_read *read = found[i].read;
+        if (found[i].prefix.begin >= found[i].prefix.end) {
+            world_fail(
+                world,
+                "async-is-prefix: node %u shows of tablet %zu what is of %" PRIu64
+                " without what is of %" PRIu64,
+                read->node,
+                tablet,
+                found[i].prefix.begin,
+                found[i].prefix.end);
+        }
+        for (size_t j = 0; j < i; j++) {
+            const struct past_read *other = found[j].read;
+            if (other->node != read->node || other->return_us >= read->invoke_us) continue;
+            if (found[j].prefix.begin < found[i].prefix.end) continue;
+            world_fail(
+                world,
+                "async-is-prefix: node %u showed of tablet %zu what is of %" PRIu64
+                ", and then not what is of %" PRIu64,
+                read->node,
+                tablet,
+                found[j].prefix.begin,
+                found[i].prefix.end);
+        }
+    }
+    arr_free(found);
+}
+
+// -------------------------------------------------------------------------------------------------
+
 void history_check(struct world *world, const struct history *history)
 {
-    check_equal(world, history->versions[0], history->versions[1], "sorted replicas");
+    if (history->retained_timestamp > 0) {
+        check_retained(world, history);
+    } else {
+        check_equal(world, history->versions[0], history->versions[1], "sorted replicas");
+    }
     check_equal(world, history->lists[0], history->lists[1], "ordered replicas");
     check_versions(world, history);
     for (size_t i = 0; i < arr_count(history->transactions); i++) {
@@ -217,12 +347,10 @@ void history_check(struct world *world, const struct history *history)
     }
     for (size_t i = 0; i < arr_count(history->reads); i++) {
         const struct past_read *read = &history->reads[i];
-        if (read->is_snapshot) {
-            check_snapshot(world, history, read);
-        } else {
-            check_read(world, history, read);
-        }
+        if (read->kind == READ_SNAPSHOT) check_snapshot(world, history, read);
+        if (read->kind == READ_LATEST) check_read(world, history, read);
     }
+    for (size_t i = 0; i < 2; i++) check_prefixes(world, history, i);
 }
 
 void history_release(struct history *history)

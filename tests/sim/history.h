@@ -22,6 +22,13 @@ struct past_transaction {
     bool is_local;  // Wrote an ordinary table, too.
     bool is_listed; // Wrote the ordered table, too.
     bool require_sync_replica;
+    bool was_repeated; // It was a repetition that failed.
+};
+
+enum read_kind {
+    READ_LATEST,   // Through the replicated table.
+    READ_SNAPSHOT, // At `timestamp`, anywhere.
+    READ_STALE,    // At a replica, as it was.
 };
 
 struct past_read {
@@ -29,8 +36,11 @@ struct past_read {
     int64_t value; // 0: there was no row.
     uint64_t invoke_us;
     uint64_t return_us;
-    bool is_snapshot;
+    enum read_kind kind;
     uint64_t timestamp; // Of a snapshot.
+    uint32_t node;      // That was asked.
+    uint64_t token;     // The same for all rows of a read.
+    bool is_settled;    // The replica had nothing undecided.
 };
 
 struct version {
@@ -43,6 +53,8 @@ struct history {
     struct past_transaction *transactions; // stb array; number n is at n - 1.
     struct past_read *reads;               // stb array.
     struct version *versions[2];           // stb arrays: of the sorted table, at either replica.
+    size_t whole;                          // Which of them has all versions that there ever were.
+    uint64_t retained_timestamp;           // Of the other one; 0 if it has them, too.
     struct version *lists[2];              // Of the ordered one; `key` is the row index.
     struct version *local;                 // Of the ordinary table.
 };

@@ -12,6 +12,8 @@
 #define COPY       "//tmp/copy"    // Of the list.
 #define OTHER_COPY "//tmp/other_copy"
 
+#define PIVOT_KEY 12 // Of the queue's second tablet.
+
 // Does one thing, or asks for it.
 void operator_act(struct world *world);
 

@@ -22,6 +22,7 @@ struct tablet_past { // The last seen.
 struct state_checks {
     struct tablet_past tablets[TABLE_COUNT][LOG_COUNT_MAX];
     uint64_t late; // The timestamp of a transaction beyond its deadline after the last turn, or 0.
+    uint64_t revisions[TABLE_COUNT]; // Of modes when the meta-cluster's turn began.
 };
 
 void state_checks_begin(struct world *world)
@@ -68,14 +69,39 @@ static bool durable_position(
     return true;
 }
 
+void state_checks_on_turn_begin(struct world *world, uint32_t node)
+{
+    for (size_t t = 0; node == META && t < TABLE_COUNT; t++) {
+        const struct table *table = world_table(world, META, PATHS[t]);
+        if (table) world->state_checks->revisions[t] = table->mode_revision;
+    }
+}
+
+// Whether modes have changed in this turn of the meta-cluster: then those by which something was
+// decided may not be these.
+static bool are_modes_new(struct world *world, const struct table *table)
+{
+    for (size_t t = 0; t < TABLE_COUNT; t++) {
+        if (table != world_table(world, META, PATHS[t])) continue;
+        return table->mode_revision != world->state_checks->revisions[t];
+    }
+    return true;
+}
+
 // ack-durable, ack-has-sync: at the moment of the answer.
 void state_checks_on_commit(
-    struct world *world, struct tablet *tablet, uint64_t timestamp, bool require_sync_replica)
+    struct world *world,
+    struct tablet *tablet,
+    uint64_t timestamp,
+    bool require_sync_replica,
+    bool is_repetition)
 {
     size_t sync_count = 0;
     size_t holder_count = 0;
-    bool may_have_changed = world->hosts[META].took_command;
     const struct table *table = tablet->table;
+    // The tracker comes before decisions, and after repetitions.
+    bool may_have_changed =
+        world->hosts[META].took_command || (is_repetition && are_modes_new(world, table));
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
         const struct replica *replica = table->replicas[i];
         bool is_sync = replica->mode == REPLICA_MODE_SYNC;

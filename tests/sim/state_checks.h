@@ -11,12 +11,17 @@ struct state_checks;
 
 void state_checks_begin(struct world *world);
 
-// After a turn of a node.
+// Before and after a turn of a node.
+void state_checks_on_turn_begin(struct world *world, uint32_t node);
 void state_checks_on_turn(struct world *world, uint32_t node);
 
 // The meta-cluster acknowledges a transaction that wrote to this tablet.
 void state_checks_on_commit(
-    struct world *world, struct tablet *tablet, uint64_t timestamp, bool require_sync_replica);
+    struct world *world,
+    struct tablet *tablet,
+    uint64_t timestamp,
+    bool require_sync_replica,
+    bool is_repetition);
 
 // The meta-cluster says which replicas of the queue are in sync at a timestamp.
 void state_checks_on_in_sync(

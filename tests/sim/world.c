@@ -4,6 +4,9 @@
 #include "cluster/reads.h"
 #include "model/yson.h"
 #include "tests/sim/checks.h"
+#include "tests/sim/clients.h"
+#include "tests/sim/faults.h"
+#include "tests/sim/state_checks.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -138,7 +141,9 @@ void node_start(struct world *world, uint32_t index)
         .remembered_write_count_max = 4 + rng_below(&world->rng, 100),
         .sync_wait_us = 500 * MS,
         .commit_timeout_us = 3 * SECOND,
-        .feed_window_size = 4096 + rng_below(&world->rng, 65536),
+        .feed_window_size =
+            rng_chance(&world->rng, 20) ? 256 : 4096 + rng_below(&world->rng, 65536),
+        .retention_period_us = 500 * MS, // Only for tables that say so.
     };
     struct error *error = machine_new(&options, world->now_us, wall_us(host), &host->machine);
     if (error) {
@@ -151,7 +156,6 @@ void node_start(struct world *world, uint32_t index)
     host->turn_at_us = UINT64_MAX;
     host->is_syncing = false;
     world_trace(world, "%s starts", CLUSTER_NAMES[index]);
-    checks_on_start(world, index);
     plan_turn(world, host, world->now_us);
 }
 
@@ -328,6 +332,11 @@ static uint64_t token_of(const struct request *request)
     return (uint64_t)(uintptr_t)request->owner;
 }
 
+uint64_t world_token_of(const struct request *request)
+{
+    return token_of(request) & ~TOKEN_FORWARDED;
+}
+
 static void reply(struct world *world, uint32_t index, struct request *request)
 {
     uint64_t token = token_of(request);
@@ -344,7 +353,7 @@ static void reply(struct world *world, uint32_t index, struct request *request)
         world_plan(world, event);
         return;
     }
-    checks_on_reply(world, index, request, token);
+    clients_on_reply(world, index, request, token);
     if (request->error) world->hosts[index].has_told_error = true;
     if (!world->is_healing && rng_chance(&world->rng, world->faults.lost_request_percent)) {
         request_free(request); // The client will never know.
@@ -370,6 +379,7 @@ static void finish_read(struct world *world, uint32_t index, struct request *req
     struct store_iterator *iterator = store_stem_iterator_new(store, NULL, STORE_DATA);
     request->error = request->lookup ? lookup_run(request, iterator)
                                      : select_run(request, store, NULL, NULL, &(bool){0});
+    clients_on_read(world, index, request);
 }
 
 static void forward(struct world *world, struct effect *effect)
@@ -484,6 +494,7 @@ static void take_turn(struct world *world, uint32_t index)
     struct host *host = &world->hosts[index];
     host->took_command = false;
     host->has_told_error = false;
+    state_checks_on_turn_begin(world, index);
     machine_tick(host->machine, world->now_us, wall_us(host));
     struct event *taken = host->inbox;
     host->inbox = NULL;
@@ -564,7 +575,7 @@ static void handle(struct world *world, struct event *event)
         if (is_void) {
             drop_event(event);
         } else {
-            checks_on_answer(world, event->request, event->token);
+            clients_on_answer(world, event->request, event->token);
             request_free(event->request);
         }
         return;
@@ -582,9 +593,9 @@ static void handle(struct world *world, struct event *event)
     case EVENT_RESTART:
         if (!host->machine) node_start(world, event->node);
         return;
-    case EVENT_CLIENT: checks_on_client(world, event->client); return;
+    case EVENT_CLIENT: clients_act(world, event->client); return;
     case EVENT_NEMESIS:
-    case EVENT_ADMIN: nemesis_act(world, event->kind); return;
+    case EVENT_ADMIN: faults_act(world, event->kind); return;
     }
 }
 

@@ -106,11 +106,12 @@ struct world {
     uint64_t next_link;
     uint64_t next_incarnation;
     struct faults faults;
-    bool is_healing;   // No more faults.
-    uint64_t trace;    // A hash of everything that happened.
-    FILE *log;         // NULL: silent.
-    char failure[512]; // What check failed; empty while all is well.
-    struct checks *checks;
+    bool is_healing;    // No more faults.
+    uint32_t forgetful; // The node whose replica table drops old versions; 0: none does.
+    uint64_t trace;     // A hash of everything that happened.
+    FILE *log;          // NULL: silent.
+    char failure[512];  // What check failed; empty while all is well.
+    struct clients *clients;
     struct tracker_checks *tracker_checks;
     struct state_checks *state_checks;
 };
@@ -138,6 +139,9 @@ void connection_cut(struct world *world, uint32_t index);
 
 // Sends a request to a node as a client; the answer comes as EVENT_REPLY with the same token.
 void world_request(struct world *world, uint32_t node, struct request *request, uint64_t token);
+
+// Of the client's operation; 0 if no client waits for it.
+uint64_t world_token_of(const struct request *request);
 
 // A table of a node that runs; NULL if the node is down or there is no such table. Borrowed.
 struct table *world_table(struct world *world, uint32_t node, const char *path);

@@ -165,6 +165,33 @@ Test(replication, of_a_replica_that_is_cut_off_refuses_writes_until_it_is_back)
     world_release(&world);
 }
 
+Test(replication, tells_a_repetition_what_becomes_of_a_commit_that_waits)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    for (int ends_well = 0; ends_well < 2; ends_well++) {
+        const char *id = world_do(&world, META, "start_transaction", "{type=tablet}", NULL);
+        id = world_text(&world, "{transaction_id=%s}", id);
+        const char *row = world_text(&world, "{path=\"//tmp/t\";%s", id + 1);
+        world_do(&world, META, "insert_rows", row, "{key=1;value=a}");
+        world_unlink(&world);
+        struct request *first = world_begin(&world, META, "commit_transaction", id, NULL);
+        struct request *second = world_begin(&world, META, "commit_transaction", id, NULL);
+        cr_assert(not(world_is_answered(&world, first)));
+        cr_assert(not(world_is_answered(&world, second)));
+        if (!ends_well) world_run(&world, SECOND);
+        world_link(&world);
+        const char *answer = world_finish(&world, first);
+        cr_assert(eq(int, answer != NULL, ends_well));
+        answer = world_finish(&world, second);
+        cr_assert(eq(int, answer != NULL, ends_well));
+        if (!ends_well) cr_assert(error_says(world.error, ERROR_NO_SUCH_TRANSACTION, ""));
+    }
+    assert_text(on_replica(&world), "{\"key\"=1;\"value\"=\"a\";\"sum\"=#;};\n");
+    world_release(&world);
+}
+
 Test(replication, stops_at_an_unmounted_table_and_goes_on_when_it_is_mounted)
 {
     struct machine_world world;
