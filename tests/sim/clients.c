@@ -3,7 +3,6 @@
 #include "model/key.h"
 #include "model/rowset.h"
 #include "model/yson.h"
-#include "replica_node/core/receiver.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/state_checks.h"
 
@@ -307,6 +306,7 @@ static void act(struct world *world, struct client *client)
 // Goes away in the middle of a commit, or has it aborted, too late; and may come back.
 static void leave(struct world *world, struct client *client)
 {
+    past_of(world, client)->was_left = true;
     world_trace(world, "the client of %" PRId64 " leaves", past_of(world, client)->value);
     if (!guid_is_null(client->transaction_id)) {
         struct request *request = request_new(REQUEST_ABORT_TRANSACTION);
@@ -534,14 +534,8 @@ void clients_on_reply(
 void clients_on_read(struct world *world, uint32_t node, const struct request *request)
 {
     struct client *client = find_client(world, world_token_of(request));
-    if (!client || client->does != DOES_STALE) return;
-    const struct table *table = world_table(world, node, REPLICA);
-    client->is_settled = table && table->sink != NULL;
-    for (size_t i = 0; client->is_settled && i < arr_count(table->sink->sources); i++) {
-        const struct source *source = table->sink->sources[i];
-        for (uint32_t j = 0; j < source->tablet_count; j++)
-            if (arr_count(source->tablets[j].entries) > 0) client->is_settled = false;
-    }
+    if (client && client->does == DOES_STALE)
+        client->is_settled = state_checks_on_stale_read(world, node);
 }
 
 // -------------------------------------------------------------------------------------------------

@@ -84,8 +84,8 @@ static void check_retained(struct world *world, const struct history *history)
     }
 }
 
-// exactly-once, error-is-final, unknown-is-honest, commit-atomic: each transaction is there whole,
-// once, or not at all.
+// exactly-once, error-is-final, unknown-is-honest, cancel-is-neutral, commit-atomic: each
+// transaction is there whole, once, or not at all.
 static void check_transaction(
     struct world *world, const struct history *history, const struct past_transaction *past)
 {
@@ -116,11 +116,10 @@ static void check_transaction(
             past->key_count);
     }
     if (past->outcome == OUTCOME_FAILED && found + listed + local > 0) {
-        world_fail(
-            world,
-            "%s: %" PRId64 " had failed and is there",
-            past->was_repeated ? "unknown-is-honest" : "error-is-final",
-            past->value);
+        const char *name = past->was_left       ? "cancel-is-neutral"
+                           : past->was_repeated ? "unknown-is-honest"
+                                                : "error-is-final";
+        world_fail(world, "%s: %" PRId64 " had failed and is there", name, past->value);
     }
     bool is_there = found > 0;
     if (is_there && found != past->key_count) {

@@ -23,6 +23,7 @@ struct past_transaction {
     bool is_listed; // Wrote the ordered table, too.
     bool require_sync_replica;
     bool was_repeated; // It was a repetition that failed.
+    bool was_left;     // Its client went away meanwhile.
 };
 
 enum read_kind {

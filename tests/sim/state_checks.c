@@ -5,6 +5,7 @@
 #include "coordinator/core/commits.h"
 #include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
+#include "replica_node/core/source.h"
 #include "tests/sim/operator.h"
 
 #include <assert.h>
@@ -183,6 +184,34 @@ void state_checks_on_in_sync(struct world *world, const struct request *request,
                 check_snapshot_is_held(world, replica, &table->tablets[j], timestamp);
         }
     }
+}
+
+// async-is-prefix: what is shown will not be lost.
+bool state_checks_on_stale_read(struct world *world, uint32_t node)
+{
+    const struct table *table = world_table(world, node, REPLICA);
+    if (!table || !table->sink) return false;
+    bool is_settled = true;
+    for (size_t i = 0; i < arr_count(table->sink->sources); i++) {
+        const struct source *source = table->sink->sources[i];
+        for (uint32_t j = 0; j < source->tablet_count; j++) {
+            const struct source_tablet *tablet = &source->tablets[j];
+            struct position tail = {0};
+            struct position decided = {0};
+            (void)durable_position(
+                world, node, source->replica_id, tablet->tablet_id, &tail, &decided);
+            if (arr_count(tablet->entries) > 0) is_settled = false;
+            if (tail.row_index >= tablet->decided.row_index) continue;
+            world_fail(
+                world,
+                "async-is-prefix: node %u shows what is up to %" PRIu64
+                ", and has durably %" PRIu64,
+                node,
+                tablet->decided.row_index,
+                tail.row_index);
+        }
+    }
+    return is_settled;
 }
 
 // -------------------------------------------------------------------------------------------------

@@ -27,6 +27,9 @@ void state_checks_on_commit(
 void state_checks_on_in_sync(
     struct world *world, const struct request *request, uint64_t timestamp);
 
+// A replica of the queue is read as it is. Returns whether it has nothing undecided.
+bool state_checks_on_stale_read(struct world *world, uint32_t node);
+
 // After everything has healed and converged.
 void state_checks_finish(struct world *world);
 

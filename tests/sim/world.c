@@ -123,6 +123,8 @@ static void put_in_inbox(struct world *world, uint32_t index, struct event event
 
 static void clear_inbox(struct host *host)
 {
+    for (size_t i = 0; i < arr_count(host->reads); i++) request_free(host->reads[i]);
+    arr_clear(host->reads);
     for (size_t i = 0; i < arr_count(host->inbox); i++) drop_event(&host->inbox[i]);
     arr_clear(host->inbox);
 }
@@ -371,7 +373,7 @@ static void reply(struct world *world, uint32_t index, struct request *request)
         });
 }
 
-static void finish_read(struct world *world, uint32_t index, struct request *request)
+static void run_read(struct world *world, uint32_t index, struct request *request)
 {
     struct store *store = world->hosts[index].store;
     world_trace(world, "%s reads at %" PRIu64, CLUSTER_NAMES[index], request->timestamp);
@@ -380,6 +382,27 @@ static void finish_read(struct world *world, uint32_t index, struct request *req
     request->error = request->lookup ? lookup_run(request, iterator)
                                      : select_run(request, store, NULL, NULL, &(bool){0});
     clients_on_read(world, index, request);
+}
+
+static void answer(struct world *world, uint32_t index, struct request *request)
+{
+    if (request->owner) {
+        reply(world, index, request);
+    } else {
+        request_free(request);
+    }
+}
+
+// As the daemons do: at the end of a turn, unless something that would be seen may still vanish.
+static void run_reads(struct world *world, uint32_t index)
+{
+    struct host *host = &world->hosts[index];
+    if (host->machine->cell.urgent_lsn > host->machine->cell.durable_lsn) return;
+    for (size_t i = 0; i < arr_count(host->reads); i++) {
+        run_read(world, index, host->reads[i]);
+        answer(world, index, host->reads[i]);
+    }
+    arr_clear(host->reads);
 }
 
 static void forward(struct world *world, struct effect *effect)
@@ -425,18 +448,13 @@ static void perform_effects(struct world *world, uint32_t index)
                 effect->message->error ? error_message(effect->message->error) : "");
             send_message(world, index, effect->link, effect->message);
             break;
-        case EFFECT_READ: finish_read(world, index, effect->request); __attribute__((fallthrough));
-        case EFFECT_REPLY:
-            if (effect->request->owner) {
-                reply(world, index, effect->request);
-            } else {
-                request_free(effect->request);
-            }
-            break;
+        case EFFECT_READ: arr_add(host->reads, effect->request); break;
+        case EFFECT_REPLY: answer(world, index, effect->request); break;
         case EFFECT_FORWARD: forward(world, effect); break;
         }
         free(effect);
     }
+    run_reads(world, index);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -474,7 +492,7 @@ static void flush(struct world *world, uint32_t index)
 static void finish_turn(struct world *world, uint32_t index)
 {
     struct host *host = &world->hosts[index];
-    if (arr_count(host->inbox) > 0) {
+    if (arr_count(host->inbox) > 0 || machine_needs_sync(host->machine)) {
         plan_turn(world, host, world->now_us);
     } else {
         plan_turn(world, host, machine_wake_at_us(host->machine));
@@ -693,6 +711,7 @@ void world_release(struct world *world)
         machine_free(host->machine);
         clear_inbox(host);
         arr_free(host->inbox);
+        arr_free(host->reads);
         store_close(host->store);
         struct connection *connection = &world->connections[i];
         while (connection->late) {

@@ -74,7 +74,8 @@ struct host {
     bool is_syncing;
     bool has_told_error; // In this turn: a good moment to crash.
     bool took_command; // In this turn, whose answers are checked after it: modes may have changed.
-    struct event *inbox; // stb array: what has come and was not taken yet.
+    struct event *inbox;    // stb array: what has come and was not taken yet.
+    struct request **reads; // stb array: to be run when all that is to be seen is durable.
 };
 
 struct faults {
