@@ -235,6 +235,13 @@ static void check_trimmed(
     }
 }
 
+static void check_logs(struct world *world, size_t table_index)
+{
+    const struct table *table = world_table(world, META, PATHS[table_index]);
+    for (uint32_t i = 0; table && i < table->tablet_count; i++)
+        check_trimmed(world, &table->tablets[i], &world->state_checks->tablets[table_index][i]);
+}
+
 // log-match, one-position, monotone, trim-safe: of every replica's durable decided position.
 static void check_positions(struct world *world, size_t table_index)
 {
@@ -242,7 +249,6 @@ static void check_positions(struct world *world, size_t table_index)
     for (uint32_t i = 0; table && i < table->tablet_count; i++) {
         struct tablet *tablet = &table->tablets[i];
         struct tablet_past *past = &world->state_checks->tablets[table_index][i];
-        check_trimmed(world, tablet, past);
         for (uint32_t r = 0; r < REPLICA_COUNT; r++) {
             struct position tail = {0};
             struct position decided = {0};
@@ -308,6 +314,7 @@ void state_checks_on_turn(struct world *world, uint32_t node)
         world_fail(world, "amnesia: %s", error_message(machine->coordinator.amnesia));
     }
     if (node == META) check_deadlines(world);
+    for (size_t t = 0; node == META && t < TABLE_COUNT; t++) check_logs(world, t);
     if (!rng_chance(&world->rng, 10)) return;
     for (size_t t = 0; t < TABLE_COUNT; t++) check_positions(world, t);
 }
