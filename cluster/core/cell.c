@@ -59,6 +59,14 @@ struct object *cell_sys(const struct cell *cell)
     return object_child(cell->tree.root, SLICE_OF("sys"));
 }
 
+bool cell_knows_cluster(const struct cell *cell, struct slice name)
+{
+    if (slice_equal(name, buffer_slice(&cell->cluster_name))) return true;
+    const struct object *sys = cell_sys(cell);
+    const struct object *clusters = sys ? object_child(sys, SLICE_OF("clusters")) : NULL;
+    return clusters && object_child(clusters, name);
+}
+
 struct error *cell_read_config(struct cell *cell, const struct node *attributes)
 {
     struct arena arena CLEANUP(arena_releasep) = {0};

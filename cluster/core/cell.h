@@ -120,6 +120,9 @@ struct effect *cell_next_effect(struct cell *cell);
 // The node that holds settings of the cluster: //sys.
 struct object *cell_sys(const struct cell *cell);
 
+// Whether this is the cluster itself, or one that //sys/clusters has.
+bool cell_knows_cluster(const struct cell *cell, struct slice name);
+
 // Takes over settings from what are to become //sys's attributes; fails if they make no sense, and
 // changes nothing then.
 MUST_USE struct error *cell_read_config(struct cell *cell, const struct node *attributes);

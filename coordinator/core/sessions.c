@@ -1,6 +1,7 @@
 #include "coordinator/core/sessions.h"
 
 #include "cluster/core/layout.h"
+#include "coordinator/core/log_weight.h"
 #include "coordinator/core/queue.h"
 #include "model/timestamp.h"
 
@@ -293,6 +294,10 @@ void session_open(struct coordinator *coordinator, struct session *session)
     const struct peer *peer = coordinator_peer(coordinator, cluster);
     if (!peer) {
         session->retry_at_us = UINT64_MAX; // Its link coming up brings us here again.
+        if (!cell_knows_cluster(cell, cluster)) {
+            const char *text = "Replica cluster \"%.*s\" is not known";
+            set_error(session, &session->error, error_new(ERROR_GENERIC, text, SLICE(cluster)));
+        }
         return;
     }
 
@@ -368,11 +373,13 @@ static struct error *check_decided(
         return went_back_error(session, tablet_index, decided);
     }
     if (decided.row_index < queue->trimmed.row_index) {
+        bool is_all_trimmed = queue->trimmed.row_index == queue->end.row_index;
         struct error *error = error_new(
             ERROR_GENERIC,
-            "No replication log rows are available: the log is trimmed beyond the replica's "
-            "position. "
-            "Create the replica with a start_replication_timestamp and load a snapshot");
+            "%s: the log is trimmed beyond the replica's position. Create the replica with a "
+            "start_replication_timestamp and load a snapshot",
+            is_all_trimmed ? "Replication reader returned zero rows"
+                           : "No replication log rows are available");
         error_set_u64(error, "row_index", decided.row_index);
         error_set_u64(error, "trimmed_row_count", queue->trimmed.row_index);
         return error_set_u64(error, "lowest_timestamp", queue->trimmed.timestamp);
@@ -715,23 +722,35 @@ static struct error *send_decisions(struct coordinator *coordinator, struct sess
     return NULL;
 }
 
-// Gathers the next batch of one tablet: records from `sent` on, as many as limits allow, at least
-// one.
+struct batch_size {
+    uint64_t size;   // In bytes, as it is sent.
+    uint64_t weight; // Data weight of its log rows.
+};
+
+// Gathers the next batch of one tablet: records from `sent` on, as many as limits and the throttler
+// allow, at least one.
 static struct error *gather_rows(
-    struct session *session, uint32_t index, struct message *message, uint64_t *ret_size)
+    const struct cell *cell,
+    struct session *session,
+    uint32_t index,
+    struct message *message,
+    struct batch_size *ret_size)
 {
     const struct replica *replica = session->replica;
     const struct table_settings *settings = &replica->table->settings;
     const struct tablet *tablet = &replica->table->tablets[index];
     struct feeder *feeder = &session->tablets[index].feeder;
     struct message_record *records = NULL; // stb array.
+    uint64_t allowance = MAX(feeder_allowance(feeder, cell->now_us), UINT64_C(1));
+    uint64_t weight_max = MIN(settings->batch_data_weight_max, allowance);
     uint64_t size = 0;
+    uint64_t weight = 0;
     uint64_t row_count = 0;
     struct queue_cursor cursor;
     queue_cursor_init(&cursor, tablet->queue, feeder->sent);
     struct error *error = NULL;
     struct position to = feeder->sent;
-    while (size < MIN(settings->batch_data_weight_max, MESSAGE_SIZE_MAX) &&
+    while (size < MESSAGE_SIZE_MAX && weight < weight_max &&
            row_count < settings->batch_row_count_max &&
            arr_count(records) <
                MIN(settings->batch_timestamp_count_max, MESSAGE_RECORD_COUNT_MAX)) {
@@ -766,6 +785,7 @@ static struct error *gather_rows(
         arr_add(records, out);
         to = record_end(&record);
         size += block_slice(record.rows).size + sizeof out;
+        weight += log_weight(replica->table->schema, block_slice(record.rows));
         row_count += record.row_count;
     }
     queue_cursor_release(&cursor);
@@ -775,7 +795,7 @@ static struct error *gather_rows(
         arr_free(records);
         return error;
     }
-    *ret_size = size;
+    *ret_size = (struct batch_size){.size = size, .weight = weight};
     if (count == 0) return NULL;
     struct message_tablet *part = message_set_tablets(message, 1);
     part->tablet_index = index;
@@ -810,13 +830,13 @@ static struct error *feed_tablet(
         }
         CLEANUP(message_freep)
         struct message *message = new_message(coordinator, session, MESSAGE_ROWS);
-        uint64_t size = 0;
-        TRY(gather_rows(session, index, message, &size));
+        struct batch_size size = {0};
+        TRY(gather_rows(cell, session, index, message, &size));
         if (message->tablet_count == 0) return NULL;
         struct message_tablet *part = &message->tablets[0];
         assert(part->from.row_index >= tablet->queue->trimmed.row_index); // trim-safe.
-        feeder_sent(feeder, part->to, size, cell->now_us);
-        session->counters.size += size;
+        feeder_sent(feeder, part->to, size.size, size.weight, cell->now_us);
+        session->counters.size += size.size;
         session->counters.batch_count++;
         set_sent(cell, session);
         TRY(set_closed(cell, st, tablet->queue, part));

@@ -38,12 +38,18 @@ bool feeder_has_room(const struct feeder *feeder, uint64_t window_size)
     return feeder->batch_count < FEEDER_BATCH_COUNT_MAX && feeder->in_flight_size < window_size;
 }
 
-void feeder_sent(struct feeder *feeder, struct position end, uint64_t size, uint64_t now_us)
+uint64_t feeder_allowance(const struct feeder *feeder, uint64_t now_us)
+{
+    return feeder->is_throttled ? throttler_available(&feeder->throttler, now_us) : UINT64_MAX;
+}
+
+void feeder_sent(
+    struct feeder *feeder, struct position end, uint64_t size, uint64_t weight, uint64_t now_us)
 {
     assert(feeder->batch_count < FEEDER_BATCH_COUNT_MAX);
     assert(end.row_index > feeder->sent.row_index);
     assert(end.timestamp > feeder->sent.timestamp); // in-order.
-    if (feeder->is_throttled) throttler_acquire(&feeder->throttler, now_us, size);
+    if (feeder->is_throttled) throttler_acquire(&feeder->throttler, now_us, weight);
     size_t i = (feeder->batch_begin + feeder->batch_count) % FEEDER_BATCH_COUNT_MAX;
     feeder->batches[i] = (struct feeder_batch){.end = end, .size = size};
     feeder->batch_count++;

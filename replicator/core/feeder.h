@@ -48,8 +48,12 @@ uint64_t feeder_ready_at_us(const struct feeder *feeder, uint64_t now_us);
 // Whether the window has room for another batch.
 bool feeder_has_room(const struct feeder *feeder, uint64_t window_size);
 
-// A batch went out.
-void feeder_sent(struct feeder *feeder, struct position end, uint64_t size, uint64_t now_us);
+// What the next batch may weigh before the throttler is overdrawn; UINT64_MAX without a limit.
+uint64_t feeder_allowance(const struct feeder *feeder, uint64_t now_us);
+
+// A batch went out: `size` bytes fill the window, `weight` is what the throttler counts.
+void feeder_sent(
+    struct feeder *feeder, struct position end, uint64_t size, uint64_t weight, uint64_t now_us);
 
 // The replica says that it holds `tail` durably. Returns true if that is the end of a batch in
 // flight or what it said before; otherwise the caller has to look the pair up (S3), then calls

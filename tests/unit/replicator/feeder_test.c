@@ -26,9 +26,9 @@ Test(feeder, sends_until_the_window_is_full_and_again_when_it_is_acknowledged)
     struct feeder feeder;
     feeder_at(&feeder, at(10, 100));
     cr_assert(feeder_has_room(&feeder, 50));
-    feeder_sent(&feeder, at(12, 110), 30, 0);
+    feeder_sent(&feeder, at(12, 110), 30, 30, 0);
     cr_assert(feeder_has_room(&feeder, 50)); // A batch may overshoot.
-    feeder_sent(&feeder, at(15, 120), 30, 0);
+    feeder_sent(&feeder, at(15, 120), 30, 30, 0);
     cr_assert(not(feeder_has_room(&feeder, 50)));
     feeder_acknowledge(&feeder, at(12, 110), at(10, 100));
     cr_assert(feeder_has_room(&feeder, 50));
@@ -44,7 +44,7 @@ Test(feeder, counts_batches_as_well_as_bytes)
     feeder_at(&feeder, at(0, 0));
     for (uint64_t i = 1; i <= FEEDER_BATCH_COUNT_MAX; i++) {
         cr_assert(feeder_has_room(&feeder, 1 << 20));
-        feeder_sent(&feeder, at(i, i), 1, 0);
+        feeder_sent(&feeder, at(i, i), 1, 1, 0);
     }
     cr_assert(not(feeder_has_room(&feeder, 1 << 20)));
 }
@@ -53,8 +53,8 @@ Test(feeder, knows_the_ends_of_its_batches_as_pairs)
 {
     struct feeder feeder;
     feeder_at(&feeder, at(10, 100));
-    feeder_sent(&feeder, at(12, 110), 1, 0);
-    feeder_sent(&feeder, at(15, 120), 1, 0);
+    feeder_sent(&feeder, at(12, 110), 1, 1, 0);
+    feeder_sent(&feeder, at(15, 120), 1, 1, 0);
     cr_assert(feeder_knows(&feeder, at(10, 100)));
     cr_assert(feeder_knows(&feeder, at(12, 110)));
     cr_assert(feeder_knows(&feeder, at(15, 120)));
@@ -69,8 +69,8 @@ Test(feeder, is_not_moved_back_by_an_old_acknowledgement)
 {
     struct feeder feeder;
     feeder_at(&feeder, at(10, 100));
-    feeder_sent(&feeder, at(12, 110), 1, 0);
-    feeder_sent(&feeder, at(15, 120), 1, 0);
+    feeder_sent(&feeder, at(12, 110), 1, 1, 0);
+    feeder_sent(&feeder, at(15, 120), 1, 1, 0);
     feeder_acknowledge(&feeder, at(15, 120), at(12, 110));
     feeder_acknowledge(&feeder, at(12, 110), at(10, 100));
     cr_assert(eq(u64, feeder.tail.row_index, 15));
@@ -81,7 +81,7 @@ Test(feeder, forgets_an_earlier_session)
 {
     struct feeder feeder;
     feeder_at(&feeder, at(10, 100));
-    feeder_sent(&feeder, at(12, 110), 7, 0);
+    feeder_sent(&feeder, at(12, 110), 7, 7, 0);
     feeder.closed_timestamp = 110;
     feeder_start(&feeder, at(11, 105), at(10, 100));
     cr_assert(eq(u64, feeder.sent.row_index, 11));
@@ -97,7 +97,7 @@ Test(feeder, pays_back_what_a_batch_overdrew)
     assert_ok(feeder_init(&feeder, &config, 0));
     feeder_start(&feeder, at(0, 0), at(0, 0));
     cr_assert(eq(u64, feeder_ready_at_us(&feeder, 0), 0));
-    feeder_sent(&feeder, at(1, 1), 600, 0); // 100 were saved up: 5 s of debt.
+    feeder_sent(&feeder, at(1, 1), 600, 600, 0); // 100 were saved up: 5 s of debt.
     uint64_t ready_at_us = feeder_ready_at_us(&feeder, 0);
     cr_assert(le(u64, 5000000, ready_at_us));
     cr_assert(le(u64, ready_at_us, 5100000));
@@ -111,7 +111,7 @@ Test(feeder, is_not_throttled_where_commits_wait_for_it)
     assert_ok(feeder_init(&feeder, &config, 0));
     feeder_start(&feeder, at(0, 0), at(0, 0));
     feeder.is_throttled = false;
-    feeder_sent(&feeder, at(1, 1), 100000, 0);
+    feeder_sent(&feeder, at(1, 1), 100000, 100000, 0);
     cr_assert(eq(u64, feeder_ready_at_us(&feeder, 0), 0));
 }
 
@@ -140,7 +140,7 @@ Test(feeder, counts_what_is_in_flight)
             if (rng_chance(&rng, 60) && feeder_has_room(&feeder, 2000)) {
                 sent += 1 + rng_below(&rng, 4);
                 sizes[sent] = 1 + rng_below(&rng, 300);
-                feeder_sent(&feeder, at(sent, 2 * sent), sizes[sent], 0);
+                feeder_sent(&feeder, at(sent, 2 * sent), sizes[sent], sizes[sent], 0);
             } else if (sent > acknowledged) {
                 acknowledged += 1 + rng_below(&rng, sent - acknowledged);
                 bool is_end = sizes[acknowledged] > 0;
