@@ -588,7 +588,7 @@ static void leave_parts(struct machine *machine, struct object *object)
         if (object->table->is_replicated) {
             coordinator_table_removing(&machine->coordinator, object->table);
         }
-        sources_table_removing(&machine->sources, object->table);
+        receiver_table_removing(&machine->sources, object->table);
     }
     if (object->replica) coordinator_replica_removing(&machine->coordinator, object->replica);
     for (struct object *child = object->children; child; child = child->hh_name.next) {

@@ -399,6 +399,25 @@ void receiver_receive(struct sources *sources, uint64_t link, const struct messa
     if (error) refuse(sources, source, link, message, refused, error);
 }
 
+// Messages for what is not there any more would be dropped, and their senders would wait for ever.
+void receiver_table_removing(struct sources *sources, struct table *table)
+{
+    for (size_t i = 0; table->sink && i < arr_count(table->sink->sources); i++) {
+        const struct source *source = table->sink->sources[i];
+        if (source->link == 0) continue;
+        struct message *nack = message_new(MESSAGE_NACK);
+        nack->epoch = source->promised;
+        nack->replica_id = source->replica_id;
+        nack->session = source->session;
+        nack->error = error_new(
+            ERROR_RESOLVE_ERROR,
+            "Error resolving path %.*s: the table was removed",
+            SLICE(object_path(&nack->arena, table->object)));
+        cell_send(sources->cell, sources->cell->lsn, source->link, nack);
+    }
+    sources_table_removing(sources, table);
+}
+
 void receiver_link_down(struct sources *sources, uint64_t link)
 {
     for (struct source *source = sources->by_id; source; source = source->hh.next) {

@@ -11,6 +11,9 @@
 // link.
 void receiver_receive(struct sources *sources, uint64_t link, const struct message *message);
 
+// The table is to be removed: its coordinators hear it, and its sources are forgotten.
+void receiver_table_removing(struct sources *sources, struct table *table);
+
 // The incoming link is gone: its sessions are over.
 void receiver_link_down(struct sources *sources, uint64_t link);
 
