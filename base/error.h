@@ -18,6 +18,7 @@
     X(CANCELED, 2)                                 \
     X(TIMEOUT, 3)                                  \
     X(RPC_UNAVAILABLE, 105)                        \
+    X(INVALID_CREDENTIALS, 111)                    \
     X(SORT_ORDER_VIOLATION, 301)                   \
     X(SCHEMA_VIOLATION, 307)                       \
     X(ROW_WEIGHT_LIMIT_EXCEEDED, 308)              \
@@ -35,6 +36,8 @@
     X(ACCESS_DENIED, 901)                          \
     X(ACCOUNT_LIMIT_EXCEEDED, 902)                 \
     X(SAFE_MODE_ENABLED, 906)                      \
+    X(NO_SUCH_SUBJECT, 907)                        \
+    X(ALREADY_PRESENT_IN_GROUP, 908)               \
     X(TRANSACTION_LOCK_CONFLICT, 1700)             \
     X(NO_SUCH_TABLET, 1701)                        \
     X(TABLET_NOT_MOUNTED, 1702)                    \

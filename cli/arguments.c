@@ -74,6 +74,7 @@ static struct error *parse_value(
     case OPTION_WATCH:
     case OPTION_SYNC:
     case OPTION_PROXY:
+    case OPTION_USER:
     case OPTION_HELP: break;
     }
     assert(false && "such an option has no value to be parsed");
@@ -99,6 +100,7 @@ static struct error *apply(struct parser *parser, const struct option *option, c
     if (option->kind == OPTION_SYNC) invocation->wants_sync = true;
     if (option->kind == OPTION_WATCH) invocation->wants_watch = true;
     if (option->kind == OPTION_PROXY) invocation->proxy = text;
+    if (option->kind == OPTION_USER) invocation->user = text;
     if (option->kind == OPTION_INPUT) {
         assert(text);
         invocation->input = slice_from_text(text);
@@ -106,7 +108,7 @@ static struct error *apply(struct parser *parser, const struct option *option, c
     }
     if (option->kind == OPTION_HELP || option->kind == OPTION_SYNC ||
         option->kind == OPTION_WATCH || option->kind == OPTION_PROXY ||
-        option->kind == OPTION_INPUT)
+        option->kind == OPTION_USER || option->kind == OPTION_INPUT)
         return NULL;
     bool is_table = option->kind == OPTION_FORMAT && text && strcmp(text, "table") == 0;
     if (is_table && invocation->command->output == OUTPUT_TABLE) return NULL; // Made here.

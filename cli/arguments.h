@@ -15,6 +15,7 @@ struct invocation {
     const struct command *command; // NULL: only help is wanted.
     bool wants_help;
     const char *proxy; // Borrowed from the words; NULL if it is not given.
+    const char *user;  // The same.
     bool wants_sync;
     bool wants_watch;
     bool has_format;

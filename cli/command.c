@@ -43,6 +43,7 @@
 
 const struct option GLOBAL_OPTIONS[] = {
     {.name = "proxy", .kind = OPTION_PROXY, .value = "NAME", .help = "the cluster: host:port, or a name known here (default: $YT_PROXY)"},
+    {.name = "user", .kind = OPTION_USER, .value = "NAME", .help = "act as this user, which only superusers may (default: $YT_USER)"},
     {.name = "tx", .kind = OPTION_STRING, .parameter = "transaction_id", .value = "ID", .help = "the transaction to act in"},
     {.name = "help", .letter = 'h', .kind = OPTION_HELP, .help = "show this help"},
     {0},
@@ -490,6 +491,31 @@ const struct command COMMANDS[] = {
         },
     },
     {
+        .name = "add-member",
+        .summary = "Make a user or a group a member of a group",
+        .options = {PLACED("member", "a user or a group"), PLACED("group", "the group")},
+    },
+    {
+        .name = "remove-member",
+        .summary = "Take a user or a group out of a group",
+        .options = {PLACED("member", "a user or a group"), PLACED("group", "the group")},
+    },
+    {
+        .name = "check-permission",
+        .summary = "Print whether a user has a permission for a node, and which ACE decides",
+        .output = OUTPUT_STRUCTURED,
+        .default_format = PRETTY_YSON,
+        .options = {PLACED("user", "the user"), PLACED("permission", "read, write, mount, administer, ..."), NODE, FORMAT_OUT},
+    },
+    {
+        .name = "whoami",
+        .execute = "get_current_user",
+        .summary = "Print as whom commands are executed",
+        .output = OUTPUT_STRUCTURED,
+        .default_format = PRETTY_YSON,
+        .options = {FORMAT_OUT},
+    },
+    {
         .name = "replica ban",
         .execute = "ban_replica_cluster",
         .summary = "Stop replication to a cluster and keep synchronous replicas away from it",
@@ -541,7 +567,8 @@ bool option_has_value(const struct option *option)
     case OPTION_YSONS:
     case OPTION_FORMAT:
     case OPTION_INPUT:
-    case OPTION_PROXY: return true;
+    case OPTION_PROXY:
+    case OPTION_USER: return true;
     }
     return false;
 }

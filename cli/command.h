@@ -20,6 +20,7 @@ enum option_kind {
     OPTION_WATCH,     // No value, no parameter: print again and again until interrupted.
     OPTION_SYNC,      // No value, no parameter: wait until the tablets are where they were sent.
     OPTION_PROXY,     // Where to connect.
+    OPTION_USER,      // As whom.
     OPTION_HELP,
 };
 

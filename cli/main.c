@@ -240,9 +240,10 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     struct retable_client *client = retable_client_new(address, &(struct retable_options){0});
-    CLEANUP(error_freep)
-    struct error *error =
-        invocation.wants_watch ? watch(client, &invocation) : run(client, &invocation);
+    const char *user = invocation.user ? invocation.user : getenv("YT_USER");
+    CLEANUP(error_freep) struct error *error = retable_client_identify(client, user);
+    if (!error)
+        error = invocation.wants_watch ? watch(client, &invocation) : run(client, &invocation);
     if (fflush(stdout) != 0 && !error)
         error = error_new(ERROR_GENERIC, "Cannot write to standard output: %m");
     if (error) report_error(error, stderr);

@@ -59,6 +59,12 @@ struct retable_client *retable_client_new(
     return client;
 }
 
+struct error *retable_client_identify(struct retable_client *client, const char *user)
+{
+    return rpc_channel_set_header(
+        client->channel, "x-yt-user-name", slice_from_text(user ? user : ""));
+}
+
 void retable_client_free(struct retable_client *client)
 {
     if (!client) return;

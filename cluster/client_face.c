@@ -1,6 +1,7 @@
 #include "cluster/client_face.h"
 
 #include "cluster/client_requests.h"
+#include "cluster/identity.h"
 #include "io/wire.h"
 #include "model/yson.h"
 #include "proto/retable/v1/client.pb-c.h"
@@ -56,6 +57,7 @@ static void start_unary(
         return;
     }
     request->deadline_us = MIN(request->deadline_us, rpc_call_deadline_us(call));
+    identity_read(request, rpc_call_header(call, USER_HEADER_GRPC));
     struct unary *unary = ARENA_NEW(&request->arena, struct unary, 1);
     unary->owner.on_answered = on_unary_answered;
     unary->call = call;
@@ -214,6 +216,7 @@ static void on_exchange_message(void *context, struct rpc_stream *stream, struct
         rpc_stream_finish(stream, error);
         return;
     }
+    identity_read(request, rpc_stream_header(stream, USER_HEADER_GRPC));
     exchange->is_waiting = true;
     loop_submit(loop, request, &exchange->owner);
 }
@@ -365,6 +368,7 @@ static struct error *start_entry(struct client_session *session, struct slice by
     entry->owner.on_answered = on_entry_answered;
     entry->session = session;
     entry->id = id;
+    identity_read(request, rpc_stream_header(session->stream, USER_HEADER_GRPC));
     session->waiting_count++;
     loop_submit(loop, request, &entry->owner);
     return NULL;

@@ -1,5 +1,7 @@
 #include "cluster/forwards.h"
 
+#include "cluster/core/subjects.h"
+#include "cluster/identity.h"
 #include "cluster/reads.h"
 #include "io/wire.h"
 #include "model/yson.h"
@@ -176,6 +178,14 @@ void forward_read(
     struct rpc_channel *channel = links_channel(links, cluster);
     if (!channel) {
         finish(forward, error_new(ERROR_RPC_UNAVAILABLE, "Its address is not known"));
+        return;
+    }
+    // It is read as the user who asks.
+    bool is_super = user_is_super(&loop->machine->cell.tree, request->user);
+    struct slice user = is_super ? (struct slice){0} : request->user;
+    struct error *error = rpc_channel_set_header(channel, USER_HEADER_GRPC, user);
+    if (error) {
+        finish(forward, error);
     } else if (request->select) {
         forward_select(forward, channel);
     } else {

@@ -1,10 +1,12 @@
 #include "cluster/http_face.h"
 
 #include "cluster/commands/commands.h"
+#include "cluster/core/subjects.h"
 #include "cluster/http_body.h"
 #include "cluster/http_error.h"
 #include "cluster/http_output.h"
 #include "cluster/http_parameters.h"
+#include "cluster/identity.h"
 #include "cluster/metrics.h"
 #include "cluster/status_page.h"
 #include "io/clock.h"
@@ -319,6 +321,7 @@ static void begin_command(struct exchange *exchange, int api_version)
     request->api_version = (uint8_t)api_version;
     request->host = arena_copy(&request->arena, own_address(exchange));
     request->part_size_min = PART_SIZE;
+    identity_read(request, http_header(exchange->http, USER_HEADER));
     struct error *error = read_parameters(exchange->http, &request->arena, &request->parameters);
     struct format format = {.kind = FORMAT_YSON, .yson = YSON_TEXT};
     if (!error) error = http_parameters_format(request->parameters, "input_format", &format);
@@ -459,7 +462,9 @@ static void answer_command(struct exchange *exchange)
     const char *encoding = NULL;
     struct error *error = begin_answer(exchange, &encoding);
     if (error) {
-        fail(exchange, 400, add_path(request, error));
+        bool is_unknown = error_find(error, ERROR_AUTHENTICATION_ERROR) == error ||
+                          error_find(error, ERROR_INVALID_CREDENTIALS) == error;
+        fail(exchange, is_unknown ? 401 : 400, add_path(request, error));
         respond_error(exchange);
         return;
     }
@@ -568,17 +573,6 @@ static void serve_hosts(struct exchange *exchange)
     respond_node(exchange, list);
 }
 
-// There is no authentication: everybody is root.
-static void serve_user(struct exchange *exchange)
-{
-    CLEANUP(arena_releasep) struct arena arena = {0};
-    struct node *map = node_map(&arena);
-    node_set_text(&arena, map, "login", node_text(&arena, "root"));
-    node_set_text(&arena, map, "realm", node_text(&arena, "YT"));
-    node_set_text(&arena, map, "csrf_token", node_text(&arena, ""));
-    respond_node(exchange, map);
-}
-
 static void serve_version(struct exchange *exchange)
 {
     respond_text(exchange, exchange->face->options.version);
@@ -615,8 +609,45 @@ static void serve_ready(struct exchange *exchange)
         fail(exchange, 503, error_copy(loop->machine->coordinator.amnesia));
 }
 
+// The user who asks for a page, as machine_identify gives it; if it fails the exchange has the
+// error.
+static struct slice identify(struct exchange *exchange)
+{
+    struct request *request = request_new(REQUEST_COMMAND);
+    exchange->request = request; // Whose arena has the name.
+    identity_read(request, http_header(exchange->http, USER_HEADER));
+    struct error *error = machine_identify(exchange->face->options.loop->machine, request);
+    if (error) fail(exchange, 401, error);
+    return request->user;
+}
+
+static void serve_user(struct exchange *exchange)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    struct slice user = identify(exchange);
+    if (exchange->error) return;
+    struct node *map = node_map(&arena);
+    node_set_text(&arena, map, "login", node_string(&arena, user.size > 0 ? user : USER_ROOT));
+    node_set_text(&arena, map, "realm", node_text(&arena, "YT"));
+    node_set_text(&arena, map, "csrf_token", node_text(&arena, ""));
+    error_free(json_print(map, &JSON_OPTIONS_DEFAULT, &exchange->page)); // It has no doubles.
+    exchange->page_type = "application/json";
+}
+
+// Pages show all tables.
+static bool may_look(struct exchange *exchange)
+{
+    struct tree *tree = &exchange->face->options.loop->machine->cell.tree;
+    struct slice user = identify(exchange);
+    if (exchange->error) return false;
+    struct error *error = access_check(tree, user, PERMISSION_READ, tree->root);
+    if (error) fail(exchange, 403, error);
+    return !error;
+}
+
 static void serve_metrics(struct exchange *exchange)
 {
+    if (!may_look(exchange)) return;
     const struct http_face *face = exchange->face;
     struct metrics_source source = {
         .loop = face->options.loop,
@@ -634,6 +665,7 @@ static void serve_metrics(struct exchange *exchange)
 
 static void serve_status(struct exchange *exchange)
 {
+    if (!may_look(exchange)) return;
     const struct http_face *face = exchange->face;
     struct status_source source = {
         .loop = face->options.loop,
@@ -654,8 +686,8 @@ static const struct route ROUTES[] = {
     {"/api/v4", serve_commands_v4, false},
     {"/hosts", serve_hosts, false},
     {"/hosts/all", serve_hosts, false},
-    {"/auth/whoami", serve_user, false},
-    {"/auth/login", serve_user, false},
+    {"/auth/whoami", serve_user, true},
+    {"/auth/login", serve_user, true},
     {"/version", serve_version, false},
     {"/service", serve_service, false},
     {"/ping", serve_ready, true},

@@ -1,6 +1,7 @@
 #include "cluster/links.h"
 
 #include "base/containers.h"
+#include "cluster/identity.h"
 #include "io/replication_wire.h"
 
 #include <assert.h>
@@ -367,6 +368,8 @@ void links_tick(struct links *links)
         struct link *link = add_link(links, each, NULL);
         each->link = link;
         rpc_channel_reset_backoff(each->channel); // Ours is enough.
+        // Reads are sent in the name of users, this is not.
+        error_free(rpc_channel_set_header(each->channel, USER_HEADER_GRPC, (struct slice){0}));
         link->stream = rpc_stream_open(each->channel, METHOD, &OUTGOING, link);
     }
 }

@@ -2,6 +2,7 @@
 
 #include "cluster/commands/commands.h"
 #include "cluster/core/layout.h"
+#include "cluster/core/subjects.h"
 #include "coordinator/core/sessions.h"
 #include "model/rowset.h"
 
@@ -47,9 +48,23 @@ void machine_free(struct machine *machine)
 // -------------------------------------------------------------------------------------------------
 // Requests
 
+struct error *machine_identify(const struct machine *machine, struct request *request)
+{
+    struct object *user = NULL;
+    if (request->user.size == 0) return NULL;
+    TRY(user_get(&machine->cell.tree, request->user, &user));
+    if (slice_equal(request->user, USER_ROOT)) request->user = (struct slice){0};
+    return NULL;
+}
+
 void machine_request(struct machine *machine, struct request *request)
 {
     machine->request_count++;
+    struct error *error = machine_identify(machine, request);
+    if (error) {
+        cell_fail(&machine->cell, request, error);
+        return;
+    }
     switch (request->kind) {
     case REQUEST_COMMAND: command_execute(machine, request); return;
     case REQUEST_COMMIT: machine_commit(machine, request); return;

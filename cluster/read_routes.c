@@ -3,6 +3,7 @@
 #include "cluster/machine.h"
 
 #include "cluster/commands/commands.h"
+#include "cluster/core/access.h"
 #include "cluster/reads.h"
 #include "coordinator/core/sessions.h"
 #include "model/timestamp.h"
@@ -249,17 +250,26 @@ static struct error *read_in_transaction(struct machine *machine, struct request
     return NULL;
 }
 
+// The table at a path, if the user may read it.
+static struct error *find_readable(
+    struct machine *machine, struct request *request, struct slice path, struct table **ret_table)
+{
+    struct tree *tree = &machine->cell.tree;
+    TRY(tree_resolve_table(tree, &request->arena, path, ret_table));
+    return access_check(tree, request->user, PERMISSION_READ, (*ret_table)->object);
+}
+
 static struct error *start_lookup(struct machine *machine, struct request *request, bool *ret_taken)
 {
     struct table *table = NULL;
     TRY(check_timestamp(request));
     TRY(read_in_transaction(machine, request));
-    TRY(tree_resolve_table(&machine->cell.tree, &request->arena, request->path, &table));
+    TRY(find_readable(machine, request, request->path, &table));
     if (table->is_replicated) {
         if (rowset_row_count(request->rows) > 0) {
             TRY(lookup_replicated(machine, request, table, ret_taken));
             if (*ret_taken) return NULL;
-            TRY(tree_resolve_table(&machine->cell.tree, &request->arena, request->path, &table));
+            TRY(find_readable(machine, request, request->path, &table));
         } else {
             TRY(lookup_plan(request, table));
         }
@@ -374,7 +384,7 @@ static struct error *resolve_tables(
     for (size_t i = 0; i < plan->path_count; i++) {
         bool is_given = request->table_path_count > 0;
         struct slice path = is_given ? request->table_paths[i] : plan->paths[i];
-        TRY(tree_resolve_table(&machine->cell.tree, &request->arena, path, &tables[i]));
+        TRY(find_readable(machine, request, path, &tables[i]));
     }
     return NULL;
 }

@@ -149,6 +149,7 @@ static struct error *add_modifications(struct machine *machine, struct request *
     TRY(writes_prepare(
         &machine->cell.tree,
         &request->arena,
+        request->user,
         request->modifications,
         request->modification_count,
         &writes));
@@ -215,6 +216,7 @@ static struct error *start_commit(
     return writes_prepare(
         &machine->cell.tree,
         &request->arena,
+        request->user,
         request->modifications,
         request->modification_count,
         writes);

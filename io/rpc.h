@@ -20,6 +20,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 
+#define RPC_HEADER_COUNT_MAX          4
 #define RPC_NEVER                     UINT64_MAX
 #define RPC_MESSAGE_SIZE_DEFAULT      (UINT64_C(16) << 20)
 #define RPC_STREAM_QUEUE_SIZE_DEFAULT (UINT64_C(64) << 20)
@@ -109,6 +110,10 @@ void *rpc_call_context(const struct rpc_call *call);
 // When the client stops waiting; RPC_NEVER if it does not say.
 uint64_t rpc_call_deadline_us(const struct rpc_call *call);
 
+// A header (metadata) that came with the call, by its name in lower case; empty if there is none.
+// Borrowed from the call.
+struct slice rpc_call_header(const struct rpc_call *call, const char *name);
+
 // Whether the client has given up or is gone. The call must be answered all the same.
 bool rpc_call_is_cancelled(const struct rpc_call *call);
 
@@ -123,6 +128,9 @@ void *rpc_stream_context(const struct rpc_stream *stream);
 
 // Who is at the other end, for logs: "ipv4:127.0.0.1:1234". To be freed.
 MUST_USE char *rpc_stream_peer(const struct rpc_stream *stream);
+
+// As rpc_call_header, of a stream that came.
+struct slice rpc_stream_header(const struct rpc_stream *stream, const char *name);
 
 // Queues a copy of a message. Fails, with nothing queued, if the message is over its limit, or with
 // ERROR_REQUEST_THROTTLED if the queue is full (an empty one takes any message). After the stream
@@ -167,6 +175,12 @@ MUST_USE struct rpc_channel *rpc_channel_open(
 
 // Fails what is under way with ERROR_CANCELED, calling its handlers and callbacks from here.
 void rpc_channel_close(struct rpc_channel *channel);
+
+// Sends a header with all calls and streams from now on, with a copy of the value; an empty one
+// stands for none. At most RPC_HEADER_COUNT_MAX names; they are borrowed and in lower case. Fails,
+// and changes nothing, if the value has bytes other than printable ASCII.
+MUST_USE struct error *rpc_channel_set_header(
+    struct rpc_channel *channel, const char *name, struct slice value);
 
 // Forgets the backoff: the next call tries to connect at once.
 void rpc_channel_reset_backoff(struct rpc_channel *channel);

@@ -142,6 +142,7 @@ void rpc_channel_close(struct rpc_channel *channel)
     DL_DELETE(channel->rpc->channels, channel);
     grpc_channel_destroy(channel->channel);
     arr_free(channel->paths);
+    for (size_t i = 0; i < channel->header_count; i++) buffer_release(&channel->headers[i].value);
     free(channel->address);
     free(channel);
 }
@@ -149,6 +150,49 @@ void rpc_channel_close(struct rpc_channel *channel)
 void rpc_channel_reset_backoff(struct rpc_channel *channel)
 {
     grpc_channel_reset_connect_backoff(channel->channel);
+}
+
+struct error *rpc_channel_set_header(
+    struct rpc_channel *channel, const char *name, struct slice value)
+{
+    for (size_t j = 0; j < value.size; j++) { // gRPC refuses the whole call.
+        if (value.data[j] >= ' ' && value.data[j] <= '~') continue;
+        return error_new(ERROR_GENERIC, "Value of header \"%s\" is not printable ASCII", name);
+    }
+    size_t i = 0;
+    while (i < channel->header_count && strcmp(channel->headers[i].name, name) != 0) i++;
+    if (i == channel->header_count) {
+        assert(i < RPC_HEADER_COUNT_MAX);
+        channel->headers[i].name = name;
+        channel->header_count++;
+    }
+    buffer_clear(&channel->headers[i].value);
+    buffer_append_slice(&channel->headers[i].value, value);
+    return NULL;
+}
+
+void rpc_channel_start(
+    struct rpc_channel *channel,
+    grpc_call *call,
+    grpc_op *ops,
+    size_t op_count,
+    struct rpc_tag *tag)
+{
+    grpc_metadata headers[RPC_HEADER_COUNT_MAX];
+    size_t count = 0;
+    assert(ops[0].op == GRPC_OP_SEND_INITIAL_METADATA);
+    for (size_t i = 0; i < channel->header_count; i++) {
+        struct slice value = buffer_slice(&channel->headers[i].value);
+        if (value.size == 0) continue;
+        headers[count++] = (grpc_metadata){
+            .key = grpc_slice_from_static_string(channel->headers[i].name),
+            .value = rpc_slice_copy(value),
+        };
+    }
+    ops[0].data.send_initial_metadata.count = count;
+    ops[0].data.send_initial_metadata.metadata = headers;
+    rpc_start(call, ops, op_count, tag); // gRPC takes references to what it sends.
+    for (size_t i = 0; i < count; i++) grpc_slice_unref(headers[i].value);
 }
 
 grpc_call *rpc_channel_call(struct rpc_channel *channel, const char *path, uint64_t deadline_us)
@@ -205,7 +249,7 @@ struct rpc_request *rpc_unary(
     ops[5].data.recv_status_on_client.trailing_metadata = &call->trailing;
     ops[5].data.recv_status_on_client.status = &call->status;
     ops[5].data.recv_status_on_client.status_details = &call->text;
-    rpc_start(call->call, ops, 6, &call->tag);
+    rpc_channel_start(channel, call->call, ops, 6, &call->tag);
     return call;
 }
 

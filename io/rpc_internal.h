@@ -65,6 +65,11 @@ struct rpc_channel {
         const char *path; // Borrowed.
         void *handle;
     } * paths; // An array of those used so far.
+    struct {
+        const char *name; // Borrowed.
+        struct buffer value;
+    } headers[RPC_HEADER_COUNT_MAX];
+    size_t header_count;
     struct rpc_request *requests;
     struct rpc_channel *prev;
     struct rpc_channel *next;
@@ -122,13 +127,24 @@ void rpc_server_shut_down(struct rpc *rpc); // Starts it, if it has not been.
 void rpc_server_free(struct rpc *rpc);
 void rpc_call_abandon_all(struct rpc *rpc); // Answers every unanswered call.
 
+// The header of this name; empty if there is none.
+struct slice rpc_find_header(const grpc_metadata_array *headers, const char *name);
+
 // rpc_stream.c
-// Takes over a call that came for a method.
-void rpc_stream_accept(struct rpc *rpc, grpc_call *call, const struct rpc_method *method);
+// Takes over a call that came for a method, with its headers.
+void rpc_stream_accept(
+    struct rpc *rpc, grpc_call *call, grpc_metadata_array headers, const struct rpc_method *method);
 // Reads on from streams that put it off in poll `poll_count` or before.
 void rpc_stream_receive_due(struct rpc *rpc, uint64_t poll_count);
 // Ends streams at once, calling on_closed with ERROR_CANCELED: those of a channel, or all of NULL.
 void rpc_stream_abandon_all(struct rpc *rpc, const struct rpc_channel *channel);
 
 // rpc_client.c
+// Starts the client's side of a call, the first of whose operations sends the channel's headers.
+void rpc_channel_start(
+    struct rpc_channel *channel,
+    grpc_call *call,
+    grpc_op *ops,
+    size_t op_count,
+    struct rpc_tag *tag);
 grpc_call *rpc_channel_call(struct rpc_channel *channel, const char *path, uint64_t deadline_us);

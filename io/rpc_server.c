@@ -171,7 +171,8 @@ static void on_arrived(struct rpc_tag *tag, bool ok)
     if (origin->rpc->is_listening) request_call(origin);
 
     if (origin->method && origin->method->kind == RPC_STREAM) {
-        rpc_stream_accept(origin->rpc, TAKE(call->call), origin->method);
+        rpc_stream_accept(origin->rpc, TAKE(call->call), call->metadata, origin->method);
+        grpc_metadata_array_init(&call->metadata);
         call_free(call);
         return;
     }
@@ -279,6 +280,20 @@ void rpc_call_abandon_all(struct rpc *rpc)
 {
     while (rpc->calls)
         rpc_call_fail(rpc->calls, error_new(ERROR_CANCELED, "The server is being shut down"));
+}
+
+struct slice rpc_find_header(const grpc_metadata_array *headers, const char *name)
+{
+    for (size_t i = 0; i < headers->count; i++) {
+        if (slice_equal_text(rpc_slice_bytes(&headers->metadata[i].key), name))
+            return rpc_slice_bytes(&headers->metadata[i].value);
+    }
+    return (struct slice){0};
+}
+
+struct slice rpc_call_header(const struct rpc_call *call, const char *name)
+{
+    return rpc_find_header(&call->metadata, name);
 }
 
 void rpc_call_set_context(struct rpc_call *call, void *context)

@@ -54,8 +54,8 @@ struct rpc_stream {
     bool is_finish_sent; // The half-close or the status has been given to gRPC.
     struct error *error; // Server: the status to be sent. Client: why we cancelled.
 
-    int cancelled; // Server; set by gRPC.
-    grpc_metadata_array initial;
+    int cancelled;               // Server; set by gRPC.
+    grpc_metadata_array initial; // What the peer sent at first.
     grpc_metadata_array trailing;
     grpc_status_code status;
     grpc_slice text;
@@ -352,10 +352,12 @@ static struct rpc_stream *stream_new(
     return stream;
 }
 
-void rpc_stream_accept(struct rpc *rpc, grpc_call *call, const struct rpc_method *method)
+void rpc_stream_accept(
+    struct rpc *rpc, grpc_call *call, grpc_metadata_array headers, const struct rpc_method *method)
 {
     struct rpc_stream *stream =
         stream_new(rpc, call, method->stream, method->context, method->message_size_max);
+    stream->initial = headers;
     stream->is_opening = true;
     stream->is_ending = true;
     grpc_op close = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
@@ -384,7 +386,7 @@ struct rpc_stream *rpc_stream_open(
         {.op = GRPC_OP_RECV_INITIAL_METADATA},
     };
     open[1].data.recv_initial_metadata.recv_initial_metadata = &stream->initial;
-    rpc_start(call, open, 2, &stream->open_tag);
+    rpc_channel_start(channel, call, open, 2, &stream->open_tag);
     grpc_op end = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
     end.data.recv_status_on_client.trailing_metadata = &stream->trailing;
     end.data.recv_status_on_client.status = &stream->status;
@@ -392,6 +394,11 @@ struct rpc_stream *rpc_stream_open(
     rpc_start(call, &end, 1, &stream->end_tag);
     receive(stream);
     return stream;
+}
+
+struct slice rpc_stream_header(const struct rpc_stream *stream, const char *name)
+{
+    return rpc_find_header(&stream->initial, name);
 }
 
 void rpc_stream_set_context(struct rpc_stream *stream, void *context)

@@ -37,6 +37,8 @@ struct guid {
     X(UINT64_NODE, uint64_node, 306)                           \
     X(ATOMIC_TABLET_TRANSACTION, atomic_tablet_transaction, 2) \
     X(TRANSACTION, transaction, 1)                             \
+    X(USER, user, 501)                                         \
+    X(GROUP, group, 502)                                       \
     X(LOCK, lock, 200)                                         \
     X(CLUSTER, cluster, 65000)
 

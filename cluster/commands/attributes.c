@@ -97,19 +97,25 @@ static const struct attribute OBJECT_ATTRIBUTES[] = {
     {0},
 };
 
-static const struct attribute *const ATTRIBUTES[] = {OBJECT_ATTRIBUTES, TABLE_ATTRIBUTES};
+static const struct attribute *const ATTRIBUTES[] = {
+    OBJECT_ATTRIBUTES, TABLE_ATTRIBUTES, RIGHTS_ATTRIBUTES};
 
 enum { ATTRIBUTE_TABLE_COUNT = sizeof ATTRIBUTES / sizeof *ATTRIBUTES };
+
+static const struct attribute *find_in(const struct attribute *attributes, struct slice name)
+{
+    for (const struct attribute *a = attributes; a->name; a++) {
+        if (slice_equal_text(name, a->name)) return a;
+    }
+    return NULL;
+}
 
 // The attribute of this name, whichever objects have it; NULL if there is none.
 static const struct attribute *find_builtin(struct slice name)
 {
-    for (int i = 0; i < ATTRIBUTE_TABLE_COUNT; i++) {
-        for (const struct attribute *a = ATTRIBUTES[i]; a->name; a++) {
-            if (slice_equal_text(name, a->name)) return a;
-        }
-    }
-    return NULL;
+    const struct attribute *found = NULL;
+    for (int i = 0; i < ATTRIBUTE_TABLE_COUNT && !found; i++) found = find_in(ATTRIBUTES[i], name);
+    return found;
 }
 
 static const struct attribute *find_attribute(const struct subject *subject, struct slice name)
@@ -218,6 +224,15 @@ static struct error *save_user_attributes(
     return NULL;
 }
 
+struct error *attribute_check_access(
+    struct machine *machine, struct slice user, const struct object *object, struct slice name)
+{
+    bool is_right = rights_is_attribute(name);
+    if (object->replica) object = object->replica->table->object;
+    return access_check(
+        &machine->cell.tree, user, is_right ? PERMISSION_ADMINISTER : PERMISSION_WRITE, object);
+}
+
 struct error *attribute_set(
     struct machine *machine,
     struct arena *arena,
@@ -233,6 +248,7 @@ struct error *attribute_set(
     if (error || is_done) return error;
     struct slice name = path->attribute[0];
     TRY(node_claim(machine, object, NODE_LOCK_ATTRIBUTE, name));
+    if (rights_is_attribute(name)) return rights_set(machine, arena, object, path, value);
     if (object->replica && slice_equal_text(name, "enable_replicated_table_tracker")) {
         if (value->type != NODE_BOOLEAN || path->attribute_count > 1) {
             return error_new(
@@ -261,8 +277,9 @@ struct error *attribute_set(
         node_set(arena, given, name, value);
         return replicated_attributes_check(given); // There is one value, and it is that already.
     }
-    if (find_attribute(&subject, name) ||
-        (find_builtin(name) && (object->table || object->replica))) {
+    bool is_typed = object->table || object->replica;
+    bool is_known = find_in(OBJECT_ATTRIBUTES, name) || find_in(TABLE_ATTRIBUTES, name);
+    if (find_attribute(&subject, name) || (is_typed && is_known)) {
         return error_new(ERROR_GENERIC, "Builtin attribute \"%.*s\" cannot be set", SLICE(name));
     }
     struct node *map = NULL;
@@ -284,6 +301,7 @@ struct error *attribute_remove(
     struct node *map = NULL;
     struct slice name = path->attribute[0];
     TRY(node_claim(machine, object, NODE_LOCK_ATTRIBUTE, name));
+    if (rights_is_attribute(name)) return rights_set(machine, arena, object, path, NULL);
     TRY(object_attributes(arena, object, &map));
     if (!node_find(map, name)) {
         if (!find_builtin(name)) return attribute_not_found(name);

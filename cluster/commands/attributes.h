@@ -20,6 +20,9 @@ struct attribute {
 // Of tables, tablets, replicas and collocations; ended by one without a name.
 extern const struct attribute TABLE_ATTRIBUTES[];
 
+// About users, groups and ACLs; likewise.
+extern const struct attribute RIGHTS_ATTRIBUTES[];
+
 // What a tablet shows in @tablets of its table and by its id.
 struct node *tablet_to_node(
     const struct machine *machine, struct arena *arena, struct tablet *tablet);

@@ -43,6 +43,7 @@ static struct error *read_part(
     part->parameters = parameters ? node_copy(&part->arena, parameters) : node_map(&part->arena);
     part->api_version = batch->api_version;
     part->host = arena_copy(&part->arena, batch->host);
+    part->user = arena_copy(&part->arena, batch->user);
     give_mutation_id(batch, part);
     const struct node *input = node_find_text(item, "input");
     if (!input) return NULL;

@@ -9,58 +9,105 @@ enum { COMMAND_TIMEOUT_MS_MAX = 1 << 30 };
 #define NODE  COMMAND_STRUCTURED
 #define TABLE COMMAND_TABULAR
 
+#define OF(target, permission) TARGET_##target, PERMISSION_##permission
+#define FREE                   TARGET_NONE, 0
+
 const struct command COMMANDS[] = {
-    {"create", NONE, NODE, true, false, command_create},
-    {"get", NONE, NODE, false, false, command_get},
-    {"set", NODE, NONE, true, false, command_set},
-    {"exists", NONE, NODE, false, false, command_exists},
-    {"list", NONE, NODE, false, false, command_list},
-    {"remove", NONE, NONE, true, false, command_remove},
-    {"mount_table", NONE, NONE, true, false, command_mount_table},
-    {"unmount_table", NONE, NONE, true, false, command_unmount_table},
-    {"freeze_table", NONE, NONE, true, false, command_freeze_table},
-    {"unfreeze_table", NONE, NONE, true, false, command_unfreeze_table},
-    {"remount_table", NONE, NONE, true, false, command_remount_table},
-    {"reshard_table", NONE, NONE, true, false, command_reshard_table},
-    {"alter_table", NONE, NONE, true, false, command_alter_table},
-    {"alter_table_replica", NONE, NONE, true, false, command_alter_table_replica},
-    {"trim_rows", NONE, NONE, true, true, command_trim_rows},
-    {"insert_rows", TABLE, NONE, true, true, command_insert_rows},
-    {"delete_rows", TABLE, NONE, true, true, command_delete_rows},
-    {"lock_rows", TABLE, NONE, true, true, command_lock_rows},
-    {"lookup_rows", TABLE, TABLE, false, true, command_lookup_rows},
-    {"select_rows", NONE, TABLE, false, true, command_select_rows},
-    {"explain_query", NONE, NODE, false, true, command_explain_query},
-    {"start_transaction", NONE, NODE, true, false, command_start_transaction},
-    {"ping_transaction", NONE, NONE, true, false, command_ping_transaction},
-    {"commit_transaction", NONE, NONE, true, false, command_commit_transaction},
-    {"abort_transaction", NONE, NONE, true, false, command_abort_transaction},
-    {"generate_timestamp", NONE, NODE, false, false, command_generate_timestamp},
-    {"get_in_sync_replicas", TABLE, NODE, false, true, command_get_in_sync_replicas},
-    {"get_table_pivot_keys", NONE, NODE, false, false, command_get_table_pivot_keys},
-    {"get_tablet_infos", NONE, NODE, true, false, command_get_tablet_infos},
-    {"get_tablet_errors", NONE, NODE, true, false, command_get_tablet_errors},
-    {"copy", NONE, NODE, true, false, command_copy},
-    {"move", NONE, NODE, true, false, command_move},
-    {"link", NONE, NODE, true, false, command_link},
-    {"lock", NONE, NODE, true, false, command_lock},
-    {"unlock", NONE, NONE, true, false, command_unlock},
-    {"enable_table_replica", NONE, NONE, true, false, command_enable_table_replica},
-    {"disable_table_replica", NONE, NONE, true, false, command_disable_table_replica},
-    {"multiset_attributes", NODE, NONE, true, false, command_multiset_attributes},
-    {"check_permission", NONE, NODE, false, false, command_check_permission},
-    {"get_current_user", NONE, NODE, false, false, command_get_current_user},
-    {"get_version", NONE, NODE, false, false, command_get_version},
-    {"get_supported_features", NONE, NODE, false, false, command_get_supported_features},
-    {"parse_ypath", NONE, NODE, false, false, command_parse_ypath},
-    {"execute_batch", NONE, NODE, true, false, command_execute_batch},
-    {"discover_proxies", NONE, NODE, false, false, command_discover_proxies},
-    {"get_tracker_status", NONE, NODE, false, false, command_get_tracker_status},
-    {"get_tracker_history", NONE, NODE, false, false, command_get_tracker_history},
-    {"switch_over", NONE, NODE, true, false, command_switch_over},
-    {"wait_replicas", NONE, NONE, false, false, command_wait_replicas},
-    {"ban_replica_cluster", NONE, NONE, true, false, command_ban_replica_cluster},
-    {"unban_replica_cluster", NONE, NONE, true, false, command_unban_replica_cluster},
+    {"create", NONE, NODE, true, false, command_create, OF(OWN, WRITE)},
+    {"get", NONE, NODE, false, false, command_get, OF(OWN, READ)},
+    {"set", NODE, NONE, true, false, command_set, OF(OWN, WRITE)},
+    {"exists", NONE, NODE, false, false, command_exists, FREE},
+    {"list", NONE, NODE, false, false, command_list, OF(OWN, READ)},
+    {"remove", NONE, NONE, true, false, command_remove, OF(OWN, WRITE)},
+    {"mount_table", NONE, NONE, true, false, command_mount_table, OF(PATH, MOUNT)},
+    {"unmount_table", NONE, NONE, true, false, command_unmount_table, OF(PATH, MOUNT)},
+    {"freeze_table", NONE, NONE, true, false, command_freeze_table, OF(PATH, MOUNT)},
+    {"unfreeze_table", NONE, NONE, true, false, command_unfreeze_table, OF(PATH, MOUNT)},
+    {"remount_table", NONE, NONE, true, false, command_remount_table, OF(PATH, MOUNT)},
+    {"reshard_table", NONE, NONE, true, false, command_reshard_table, OF(PATH, MOUNT)},
+    {"alter_table", NONE, NONE, true, false, command_alter_table, OF(PATH, WRITE)},
+    {"alter_table_replica",
+     NONE,
+     NONE,
+     true,
+     false,
+     command_alter_table_replica,
+     OF(REPLICA, WRITE)},
+    {"trim_rows", NONE, NONE, true, true, command_trim_rows, OF(PATH, WRITE)},
+    {"insert_rows", TABLE, NONE, true, true, command_insert_rows, OF(ROWS, WRITE)},
+    {"delete_rows", TABLE, NONE, true, true, command_delete_rows, OF(ROWS, WRITE)},
+    {"lock_rows", TABLE, NONE, true, true, command_lock_rows, OF(ROWS, WRITE)},
+    {"lookup_rows", TABLE, TABLE, false, true, command_lookup_rows, OF(ROWS, READ)},
+    {"select_rows", NONE, TABLE, false, true, command_select_rows, OF(ROWS, READ)},
+    {"explain_query", NONE, NODE, false, true, command_explain_query, OF(ROWS, READ)},
+    {"start_transaction", NONE, NODE, true, false, command_start_transaction, FREE},
+    {"ping_transaction", NONE, NONE, true, false, command_ping_transaction, FREE},
+    {"commit_transaction", NONE, NONE, true, false, command_commit_transaction, FREE},
+    {"abort_transaction", NONE, NONE, true, false, command_abort_transaction, FREE},
+    {"generate_timestamp", NONE, NODE, false, false, command_generate_timestamp, FREE},
+    {"get_in_sync_replicas",
+     TABLE,
+     NODE,
+     false,
+     true,
+     command_get_in_sync_replicas,
+     OF(PATH, READ)},
+    {"get_table_pivot_keys",
+     NONE,
+     NODE,
+     false,
+     false,
+     command_get_table_pivot_keys,
+     OF(PATH, READ)},
+    {"get_tablet_infos", NONE, NODE, true, false, command_get_tablet_infos, OF(PATH, READ)},
+    {"get_tablet_errors", NONE, NODE, true, false, command_get_tablet_errors, OF(PATH, READ)},
+    {"copy", NONE, NODE, true, false, command_copy, OF(OWN, READ)},
+    {"move", NONE, NODE, true, false, command_move, OF(OWN, REMOVE)},
+    {"link", NONE, NODE, true, false, command_link, OF(OWN, WRITE)},
+    {"lock", NONE, NODE, true, false, command_lock, OF(PATH, WRITE)},
+    {"unlock", NONE, NONE, true, false, command_unlock, FREE},
+    {"enable_table_replica",
+     NONE,
+     NONE,
+     true,
+     false,
+     command_enable_table_replica,
+     OF(REPLICA, WRITE)},
+    {"disable_table_replica",
+     NONE,
+     NONE,
+     true,
+     false,
+     command_disable_table_replica,
+     OF(REPLICA, WRITE)},
+    {"multiset_attributes", NODE, NONE, true, false, command_multiset_attributes, OF(OWN, WRITE)},
+    {"check_permission", NONE, NODE, false, false, command_check_permission, FREE},
+    {"add_member", NONE, NONE, true, false, command_add_member, OF(OWN, WRITE)},
+    {"remove_member", NONE, NONE, true, false, command_remove_member, OF(OWN, WRITE)},
+    {"get_current_user", NONE, NODE, false, false, command_get_current_user, FREE},
+    {"get_version", NONE, NODE, false, false, command_get_version, FREE},
+    {"get_supported_features", NONE, NODE, false, false, command_get_supported_features, FREE},
+    {"parse_ypath", NONE, NODE, false, false, command_parse_ypath, FREE},
+    {"execute_batch", NONE, NODE, true, false, command_execute_batch, FREE},
+    {"discover_proxies", NONE, NODE, false, false, command_discover_proxies, FREE},
+    {"get_tracker_status", NONE, NODE, false, false, command_get_tracker_status, OF(TABLES, READ)},
+    {"get_tracker_history",
+     NONE,
+     NODE,
+     false,
+     false,
+     command_get_tracker_history,
+     OF(TABLES, READ)},
+    {"switch_over", NONE, NODE, true, false, command_switch_over, OF(PATH, WRITE)},
+    {"wait_replicas", NONE, NONE, false, false, command_wait_replicas, OF(PATH, READ)},
+    {"ban_replica_cluster", NONE, NONE, true, false, command_ban_replica_cluster, OF(SYS, WRITE)},
+    {"unban_replica_cluster",
+     NONE,
+     NONE,
+     true,
+     false,
+     command_unban_replica_cluster,
+     OF(SYS, WRITE)},
     {0},
 };
 
@@ -140,6 +187,47 @@ static struct error *read_deadline(const struct machine *machine, struct request
     return NULL;
 }
 
+// The object that a command's target is; NULL if the parameters do not lead to one: then the
+// handler says what is wrong with them.
+static const struct object *find_target(
+    const struct machine *machine, const struct command *command, struct request *request)
+{
+    const struct tree *tree = &machine->cell.tree;
+    struct arena *arena = &request->arena;
+    struct slice path = {0};
+    struct guid id = GUID_NULL;
+    struct ypath parsed;
+    struct object *object = NULL;
+    switch (command->target) {
+    case TARGET_NONE:
+    case TARGET_ROWS:
+    case TARGET_OWN: return NULL;
+    case TARGET_SYS: return cell_sys(&machine->cell);
+    case TARGET_REPLICA:
+        error_free(node_get_guid(request->parameters, "replica_id", &id));
+        object = tree_find(tree, id);
+        return object && object->replica ? object->replica->table->object : NULL;
+    case TARGET_TABLES:
+    case TARGET_PATH: break;
+    }
+    error_free(node_get_string(request->parameters, "path", &path));
+    if (path.size == 0) return command->target == TARGET_TABLES ? tree->root : NULL;
+    struct error *error = ypath_parse(arena, path, &parsed);
+    if (!error) error = tree_resolve(tree, &parsed, &object);
+    error_free(error);
+    return object;
+}
+
+// access-checked: what the table says.
+static struct error *check_access(
+    struct machine *machine, const struct command *command, struct request *request)
+{
+    if (request->user.size == 0) return NULL;
+    const struct object *object = find_target(machine, command, request);
+    if (!object) return NULL;
+    return access_check(&machine->cell.tree, request->user, command->permission, object);
+}
+
 // Whether a command's answer is kept under its mutation id. Rows have the outcome of their commit,
 // and the parts of a batch have ids of their own; what only looks may look again.
 static bool is_kept(const struct command *command)
@@ -213,6 +301,7 @@ void command_execute(struct machine *machine, struct request *request)
     bool is_taken = false;
     struct error *error = prepare_command(request, &command);
     if (!error) error = check_transaction(machine, command, request);
+    if (!error) error = check_access(machine, command, request);
     if (!error) error = read_deadline(machine, request);
     if (!error && !guid_is_null(request->mutation_id) && is_kept(command))
         error = repeat_command(machine, request, &is_taken);

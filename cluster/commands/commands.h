@@ -4,9 +4,21 @@
 // or later. Source: behaviour of YTsaurus's driver commands (yt/yt/client/driver).
 #pragma once
 
+#include "cluster/core/access.h"
 #include "cluster/machine.h"
 
 enum command_data { COMMAND_NULL, COMMAND_STRUCTURED, COMMAND_TABULAR };
+
+// For which object a command needs its permission. It is checked before the command has any effect.
+enum command_target {
+    TARGET_NONE,    // Anybody may.
+    TARGET_PATH,    // What the parameter `path` leads to.
+    TARGET_TABLES,  // The same, and if there is none the root: it is about all tables.
+    TARGET_REPLICA, // The table of the replica `replica_id`.
+    TARGET_SYS,     // //sys
+    TARGET_ROWS,    // Every table that is named: where rows are read and written, for all faces.
+    TARGET_OWN,     // Depends on what the path means; the handler checks it.
+};
 
 struct command {
     const char *name;
@@ -15,6 +27,8 @@ struct command {
     bool is_volatile; // Changes something.
     bool is_heavy;    // Moves rows.
     void (*execute)(struct machine *machine, struct request *request);
+    enum command_target target;
+    enum permission permission; // None if `target` is TARGET_NONE; of TARGET_OWN the usual one.
 };
 
 // All commands, ended by one without a name.
@@ -46,16 +60,22 @@ void command_remove(struct machine *machine, struct request *request);
 void command_multiset_attributes(struct machine *machine, struct request *request);
 
 // Walks to the parent of the path's last name; makes missing map nodes if asked to. `*ret_existing`
-// is the node itself if it is there, NULL if not.
+// is the node itself if it is there, NULL if not. 901 if the user may not change the children of
+// the node that gets one.
 MUST_USE struct error *node_find_parent(
     struct machine *machine,
+    struct slice user,
     const struct ypath *path,
     bool is_recursive,
     struct object **ret_parent,
     struct object **ret_existing);
-// Removes an object with all that belongs to it; nothing if anything of it cannot be removed now.
+// Removes an object with all that belongs to it; nothing if the user may not, or if anything of it
+// cannot be removed now.
 MUST_USE struct error *object_drop(
-    struct machine *machine, struct object *object, bool is_recursive);
+    struct machine *machine, struct slice user, struct object *object, bool is_recursive);
+// 901 unless the user may set or remove what an attribute path leads to.
+MUST_USE struct error *attribute_check_access(
+    struct machine *machine, struct slice user, const struct object *object, struct slice name);
 
 // -- copy.c
 void command_copy(struct machine *machine, struct request *request);
@@ -92,7 +112,10 @@ MUST_USE struct error *create_table(
     struct node *attributes,
     struct object **ret_object);
 MUST_USE struct error *create_replica(
-    struct machine *machine, struct node *attributes, struct object **ret_object);
+    struct machine *machine,
+    struct slice user,
+    struct node *attributes,
+    struct object **ret_object);
 // 1705 if the table has a replica at this cluster and path.
 MUST_USE struct error *replica_check_place(
     const struct table *table, struct slice cluster_name, struct slice path);
@@ -212,6 +235,7 @@ MUST_USE struct error *setting_set(
 // Makes a collocation of the tables that `attributes` lists by id or by path.
 MUST_USE struct error *create_collocation(
     struct machine *machine,
+    struct slice user,
     struct arena *arena,
     const struct node *attributes,
     struct object **ret_object);
@@ -258,8 +282,28 @@ void command_get_tablet_infos(struct machine *machine, struct request *request);
 void command_get_tablet_errors(struct machine *machine, struct request *request);
 void command_get_table_pivot_keys(struct machine *machine, struct request *request);
 
-// -- service.c
+// -- rights.c: users, groups and ACLs
+void command_add_member(struct machine *machine, struct request *request);
+void command_remove_member(struct machine *machine, struct request *request);
 void command_check_permission(struct machine *machine, struct request *request);
+// Makes a user or a group.
+MUST_USE struct error *create_subject(
+    struct machine *machine, struct request *request, enum object_type type, struct object **ret);
+// Takes acl, inherit_acl and owner out of the attributes that something is created with; NULL if
+// there are none of them. To be freed.
+MUST_USE struct error *rights_take(
+    const struct machine *machine, struct node *attributes, struct access **ret_access);
+// The names of attributes that are about rights and can be set: acl, inherit_acl, owner.
+bool rights_is_attribute(struct slice name);
+// Sets one of them, or with a NULL value takes back what was set.
+MUST_USE struct error *rights_set(
+    struct machine *machine,
+    struct arena *arena,
+    struct object *object,
+    const struct ypath *path,
+    struct node *value);
+
+// -- service.c
 void command_get_current_user(struct machine *machine, struct request *request);
 void command_get_version(struct machine *machine, struct request *request);
 void command_get_supported_features(struct machine *machine, struct request *request);

@@ -22,6 +22,7 @@ struct row_copy {
     struct cell *cell;
     struct store_batch *batch; // NULL to count only.
     uint64_t size;
+    bool keeps_access; // Copies have the ACLs of what they are copied from.
 };
 
 static struct error *copy_range(
@@ -88,6 +89,8 @@ static struct error *check_quiet(const struct table *table, const char *verb)
 static struct error *check_source(
     const struct object *object, bool is_move, struct row_copy *copy, uint64_t *object_count)
 {
+    if (object->membership)
+        return error_new(ERROR_GENERIC, "Users and groups cannot be copied or moved");
     if (object->table) TRY(check_quiet(object->table, is_move ? "move" : "copy"));
     if (object->table && is_move && object->table->is_replicated) {
         return error_new(ERROR_GENERIC, "A replicated table cannot be moved");
@@ -185,6 +188,7 @@ static struct error *copy_object(
     *ret_object = object;
     buffer_append_slice(&object->attributes, buffer_slice(&source->attributes));
     buffer_append_slice(&object->value, buffer_slice(&source->value));
+    if (source->access && copy->keeps_access) access_copy(source->access, object);
     if (source->table) TRY(copy_table(copy, source->table, object));
     object_save(&cell->batch, object);
     for (struct object *child = source->children; child; child = child->hh_name.next) {
@@ -245,15 +249,16 @@ static struct error *read_placement(
 }
 
 // Makes the place free. All that can be wrong with the rest must have been checked.
-static struct error *make_place(struct machine *machine, struct placement *placement)
+static struct error *make_place(
+    struct machine *machine, struct slice user, struct placement *placement)
 {
     if (placement->existing) {
         placement->parent = placement->existing->parent;
-        return object_drop(machine, placement->existing, true);
+        return object_drop(machine, user, placement->existing, true);
     }
     struct object *unused = NULL;
     return node_find_parent(
-        machine, &placement->path, placement->is_recursive, &placement->parent, &unused);
+        machine, user, &placement->path, placement->is_recursive, &placement->parent, &unused);
 }
 
 static struct slice last_name(const struct placement *placement)
@@ -278,6 +283,7 @@ static struct error *copy_or_move(
     struct machine *machine, struct request *request, bool is_move, struct object **ret_object)
 {
     struct cell *cell = &machine->cell;
+    struct slice user = request->user;
     struct ypath source_path;
     struct object *source = NULL;
     struct placement placement = {0};
@@ -292,11 +298,16 @@ static struct error *copy_or_move(
     if (source_path.has_attribute || !source->parent) {
         return error_new(ERROR_GENERIC, "%.*s is not a node of the tree", SLICE(source_path.text));
     }
-    if (is_move && source->parent == cell->tree.root) {
+    if (is_move && tree_is_fixed(&cell->tree, source)) {
         return error_new(ERROR_GENERIC, "This node belongs to the cluster and cannot be moved");
     }
     struct row_copy copy = {.cell = cell};
     uint64_t object_count = 0;
+    TRY(node_get_boolean(request->parameters, "preserve_acl", &copy.keeps_access));
+    TRY(access_check_all(&cell->tree, user, is_move ? PERMISSION_REMOVE : PERMISSION_READ, source));
+    if (is_move) TRY(access_check(&cell->tree, user, PERMISSIONS_CHANGE_CHILDREN, source->parent));
+    if (copy.keeps_access && !is_move)
+        TRY(access_check_all(&cell->tree, user, PERMISSION_ADMINISTER, source));
     TRY(check_distance(machine, source, &placement));
     TRY(check_source(source, is_move, &copy, &object_count));
     if (!is_move && HASH_COUNT(cell->tree.objects) + object_count > OBJECT_COUNT_MAX) {
@@ -306,14 +317,16 @@ static struct error *copy_or_move(
         TRY(node_claim_all(machine, source));
         TRY(node_claim_child(machine, source->parent, buffer_slice(&source->name)));
     }
-    TRY(make_place(machine, &placement));
+    TRY(make_place(machine, user, &placement));
     if (is_move) {
         object_move(&cell->batch, source, placement.parent, last_name(&placement));
         *ret_object = source;
         return NULL;
     }
-    copy = (struct row_copy){.cell = cell, .batch = &cell->batch};
+    copy.batch = &cell->batch;
+    copy.size = 0;
     TRY(copy_object(&copy, source, placement.parent, last_name(&placement), ret_object));
+    if (!copy.keeps_access) access_own(&cell->tree, &cell->batch, user, *ret_object);
     cell_apply(cell); // Queues are loaded from the store.
     return add_parts(machine, *ret_object);
 }
@@ -365,7 +378,7 @@ static struct error *make_link(
         return error_new(ERROR_GENERIC, "Parameter \"attributes\" must be a map");
     }
     if (attributes) TRY(value_check_size(attributes, "Attributes of an object"));
-    TRY(make_place(machine, &placement));
+    TRY(make_place(machine, request->user, &placement));
     object = object_new(
         &cell->tree,
         &cell->batch,
@@ -376,6 +389,7 @@ static struct error *make_link(
     buffer_append_slice(&object->value, target.plain);
     if (attributes) TRY(object_set_attributes(object, attributes));
     object_save(&cell->batch, object);
+    access_own(&cell->tree, &cell->batch, request->user, object);
     *ret_object = object;
     return NULL;
 }

@@ -430,7 +430,7 @@ struct error *replica_check_place(
 }
 
 struct error *create_replica(
-    struct machine *machine, struct node *attributes, struct object **ret_object)
+    struct machine *machine, struct slice user, struct node *attributes, struct object **ret_object)
 {
     struct cell *cell = &machine->cell;
     struct arena arena CLEANUP(arena_releasep) = {0};
@@ -442,6 +442,7 @@ struct error *create_replica(
     TRY(read_replica(attributes, &given));
     struct table *table = NULL;
     TRY(tree_resolve_table(&cell->tree, &arena, given.table_path, &table));
+    TRY(access_check(&cell->tree, user, PERMISSION_WRITE, table->object));
     if (!table->is_replicated) {
         return error_new(ERROR_GENERIC, "%.*s is not a replicated table", SLICE(given.table_path));
     }

@@ -1,6 +1,7 @@
 // create, get, set, exists, list, remove: the tree of nodes, and attributes by path.
 #include "cluster/commands/commands.h"
 
+#include "cluster/core/subjects.h"
 #include "coordinator/core/sessions.h"
 #include "model/yson.h"
 
@@ -18,6 +19,7 @@ static struct error *already_exists(const struct ypath *path)
 
 struct error *node_find_parent(
     struct machine *machine,
+    struct slice user,
     const struct ypath *path,
     bool is_recursive,
     struct object **ret_parent,
@@ -48,6 +50,11 @@ struct error *node_find_parent(
     if (HASH_COUNT(cell->tree.objects) >= OBJECT_COUNT_MAX) {
         return error_new(ERROR_GENERIC, "The cluster has too many objects");
     }
+    if (object == cell->tree.users || object == cell->tree.groups) {
+        return error_new(
+            ERROR_GENERIC, "Users and groups are created without a path, by attribute \"name\"");
+    }
+    TRY(access_check(&cell->tree, user, PERMISSIONS_CHANGE_CHILDREN, object));
     TRY(node_claim_child(machine, object, path->names[name_count]));
     for (uint16_t i = name_count; i + 1 < path->name_count; i++) {
         object = object_new(
@@ -149,6 +156,8 @@ static struct error *create_node(
     case OBJECT_ATOMIC_TABLET_TRANSACTION:
     case OBJECT_TRANSACTION:
     case OBJECT_LOCK:
+    case OBJECT_USER:
+    case OBJECT_GROUP:
     case OBJECT_CLUSTER:
         return error_new(
             ERROR_GENERIC,
@@ -174,6 +183,26 @@ static struct error *check_create(
     return create_table_check(machine, is_replicated, options->attributes);
 }
 
+// An ACL is set by whoever may administer what is replaced, or where it comes to be.
+static struct error *check_new_access(
+    struct machine *machine, struct slice user, const struct object *at)
+{
+    return at ? access_check(&machine->cell.tree, user, PERMISSION_ADMINISTER, at) : NULL;
+}
+
+// Gives a new object its owner and its ACL, which is taken over in parts.
+static void give_access(
+    struct machine *machine, struct slice user, const struct access *access, struct object *object)
+{
+    struct cell *cell = &machine->cell;
+    access_own(&cell->tree, &cell->batch, user, object);
+    if (!access) return;
+    access_free(TAKE(object->access));
+    access_copy(access, object);
+    if (!access->owner) access_own(&cell->tree, &cell->batch, user, object);
+    object_save(&cell->batch, object);
+}
+
 static struct error *create_at_path(
     struct machine *machine,
     struct request *request,
@@ -192,16 +221,22 @@ static struct error *create_at_path(
         *ret_object = existing;
         return NULL;
     }
+    CLEANUP(access_freep) struct access *access = NULL;
+    TRY(rights_take(machine, options->attributes, &access));
+    if (access) TRY(check_new_access(machine, request->user, existing));
     TRY(check_create(machine, options)); // Before anything is made or removed.
     struct object *parent = NULL;
-    TRY(node_find_parent(machine, &path, options->is_recursive, &parent, ret_object));
+    TRY(node_find_parent(
+        machine, request->user, &path, options->is_recursive, &parent, ret_object));
     if (*ret_object && (!options->force || !(*ret_object)->parent)) return already_exists(&path);
     struct slice name = path.name_count > 0 ? path.names[path.name_count - 1] : slice_from("", 0);
     if (*ret_object) {
         parent = (*ret_object)->parent;
-        TRY(object_drop(machine, *ret_object, true));
+        TRY(object_drop(machine, request->user, *ret_object, true));
     }
-    return create_node(machine, options, parent, name, ret_object);
+    TRY(create_node(machine, options, parent, name, ret_object));
+    give_access(machine, request->user, access, *ret_object);
+    return NULL;
 }
 
 void command_create(struct machine *machine, struct request *request)
@@ -210,9 +245,12 @@ void command_create(struct machine *machine, struct request *request)
     struct object *object = NULL;
     struct error *error = read_create(request, &options);
     if (!error && options.type == OBJECT_TABLE_REPLICA) {
-        error = create_replica(machine, options.attributes, &object);
+        error = create_replica(machine, request->user, options.attributes, &object);
     } else if (!error && options.type == OBJECT_TABLE_COLLOCATION) {
-        error = create_collocation(machine, &request->arena, options.attributes, &object);
+        error = create_collocation(
+            machine, request->user, &request->arena, options.attributes, &object);
+    } else if (!error && (options.type == OBJECT_USER || options.type == OBJECT_GROUP)) {
+        error = create_subject(machine, request, options.type, &object);
     } else if (!error) {
         error = create_at_path(machine, request, &options, &object);
     }
@@ -226,14 +264,24 @@ void command_create(struct machine *machine, struct request *request)
 struct get_options {
     struct machine *machine;
     struct arena *arena;
+    struct slice user;
     const struct node *attributes; // Names to show beside values; NULL for none.
     uint32_t node_count;
 };
+
+static bool may_read(const struct get_options *options, const struct object *object)
+{
+    struct tree *tree = &options->machine->cell.tree;
+    struct error *error = access_check(tree, options->user, PERMISSION_READ, object);
+    error_free(error);
+    return error == NULL;
+}
 
 static struct error *attach_attributes(
     struct get_options *options, struct object *object, struct node *node)
 {
     const struct node *names = options->attributes;
+    if (!may_read(options, object)) return NULL;
     for (uint32_t i = 0; names && i < names->count; i++) {
         const struct node *name = names->entries[i].value;
         if (name->type != NODE_STRING) continue;
@@ -259,7 +307,8 @@ static struct error *object_to_node(
         struct error *error = error_new(ERROR_GENERIC, "Too many nodes: get a smaller part");
         return error_set_u64(error, "node_count_max", GET_NODE_COUNT_MAX);
     }
-    if (object->type == OBJECT_LINK) {
+    // Of what may not be read it is seen that it is there.
+    if (object->type == OBJECT_LINK || !may_read(options, object)) {
         node = node_entity(options->arena);
     } else if (object->type == OBJECT_MAP_NODE) {
         node = node_map(options->arena);
@@ -317,17 +366,24 @@ static struct error *get_inner(
     return error ? unresolved(path, error) : NULL;
 }
 
+// `is_free`: whether something is there may be asked by anybody.
 static struct error *do_get(
-    struct machine *machine, struct request *request, struct node **ret_node)
+    struct machine *machine, struct request *request, bool is_free, struct node **ret_node)
 {
+    struct tree *tree = &machine->cell.tree;
+    struct slice user = is_free ? (struct slice){0} : request->user;
     struct arena *arena = &request->arena;
     struct ypath path;
     TRY(command_path(request, &path));
     uint16_t used = 0;
     struct tablet *tablet = tablet_of_path(machine, &path, &used);
-    if (tablet) return tablet_get(machine, arena, tablet, &path, used, ret_node);
+    if (tablet) {
+        TRY(access_check(tree, user, PERMISSION_READ, tablet->table->object));
+        return tablet_get(machine, arena, tablet, &path, used, ret_node);
+    }
     struct object *object = NULL;
     TRY(resolve(machine, &path, &object, &used));
+    TRY(access_check(tree, user, PERMISSION_READ, object));
     if (used < path.name_count) return get_inner(arena, object, &path, used, ret_node);
     if (path.has_attribute && path.attribute_count == 0) {
         return attribute_get_all(machine, arena, object, ret_node);
@@ -336,6 +392,7 @@ static struct error *do_get(
     struct get_options options = {
         .machine = machine,
         .arena = arena,
+        .user = user,
         .attributes = node_find_text(request->parameters, "attributes"),
     };
     if (options.attributes && options.attributes->type != NODE_LIST) options.attributes = NULL;
@@ -345,7 +402,7 @@ static struct error *do_get(
 void command_get(struct machine *machine, struct request *request)
 {
     struct node *node = NULL;
-    struct error *error = do_get(machine, request, &node);
+    struct error *error = do_get(machine, request, false, &node);
     command_answer(machine, request, error, node);
 }
 
@@ -358,6 +415,7 @@ static struct error *do_list(
     struct object *object = NULL;
     uint16_t used = 0;
     TRY(resolve(machine, &path, &object, &used));
+    TRY(access_check(&machine->cell.tree, request->user, PERMISSION_READ, object));
     struct node *list = node_list(arena);
     *ret_node = list;
     if (path.has_attribute || object->type == OBJECT_DOCUMENT) {
@@ -387,6 +445,7 @@ static struct error *do_list(
     struct get_options options = {
         .machine = machine,
         .arena = arena,
+        .user = request->user,
         .attributes = node_find_text(request->parameters, "attributes"),
     };
     if (options.attributes && options.attributes->type != NODE_LIST) options.attributes = NULL;
@@ -411,7 +470,7 @@ void command_list(struct machine *machine, struct request *request)
 void command_exists(struct machine *machine, struct request *request)
 {
     struct node *node = NULL;
-    struct error *error = do_get(machine, request, &node);
+    struct error *error = do_get(machine, request, true, &node);
     bool exists = !error;
     if (error && error_find(error, ERROR_RESOLVE_ERROR)) {
         error_free(error);
@@ -470,8 +529,17 @@ static struct error *make_value(
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the tree.
-static struct error *check_removable(const struct object *object)
+static struct error *check_removable(const struct machine *machine, const struct object *object)
 {
+    if (tree_is_fixed(&machine->cell.tree, object)) {
+        return error_new(ERROR_GENERIC, "This node belongs to the cluster and cannot be removed");
+    }
+    if (subject_is_builtin(object)) {
+        return error_new(
+            ERROR_GENERIC,
+            "Built-in subject \"%.*s\" cannot be removed",
+            SLICE(buffer_slice(&object->name)));
+    }
     // A replica, too, may go only when it has nothing undecided that nobody would decide (M5).
     const struct table *table = object->replica ? object->replica->table : object->table;
     for (uint32_t i = 0; table && i < table->tablet_count; i++) {
@@ -483,14 +551,20 @@ static struct error *check_removable(const struct object *object)
             GUID_TEXT(table->tablets[i].id));
     }
     for (struct object *child = object->children; child; child = child->hh_name.next) {
-        TRY(check_removable(child));
+        TRY(check_removable(machine, child));
     }
     return NULL;
 }
 
 static struct error *set_existing(
-    struct machine *machine, struct object *object, const struct node *value, bool is_forced)
+    struct machine *machine,
+    struct slice user,
+    struct object *object,
+    const struct node *value,
+    bool is_forced)
 {
+    struct tree *tree = &machine->cell.tree;
+    TRY(access_check(tree, user, PERMISSION_WRITE, object));
     if (object->table || object->replica) {
         return error_new(ERROR_GENERIC, "Cannot set a %s", object_type_name(object->type));
     }
@@ -512,9 +586,12 @@ static struct error *set_existing(
         return error_new(
             ERROR_GENERIC, "Cannot replace a map node that has children without \"force\"");
     }
-    TRY(check_removable(object)); // All of them or none.
+    for (struct object *child = object->children; child; child = child->hh_name.next) {
+        TRY(check_removable(machine, child)); // All of them or none.
+        TRY(access_check_removal(tree, user, child));
+    }
     TRY(node_claim_all(machine, object));
-    while (object->children) TRY(object_drop(machine, object->children, true));
+    while (object->children) TRY(object_drop(machine, user, object->children, true));
     for (uint32_t i = 0; i < value->count; i++) {
         TRY(make_value(machine, object, value->entries[i].key, value->entries[i].value));
     }
@@ -542,6 +619,16 @@ static struct error *set_inner(
     return object_set_value(&machine->cell, object, whole);
 }
 
+static struct error *check_attribute_path(
+    struct machine *machine,
+    struct slice user,
+    const struct object *object,
+    const struct ypath *path)
+{
+    struct slice name = path->attribute_count > 0 ? path->attribute[0] : NO_NAME;
+    return attribute_check_access(machine, user, object, name);
+}
+
 static struct error *do_set(struct machine *machine, struct request *request)
 {
     struct arena *arena = &request->arena;
@@ -552,6 +639,7 @@ static struct error *do_set(struct machine *machine, struct request *request)
     if (path.has_attribute) {
         struct object *object = NULL;
         TRY(tree_resolve(&machine->cell.tree, &path, &object));
+        TRY(check_attribute_path(machine, request->user, object, &path));
         return attribute_set(machine, arena, object, &path, value);
     }
     bool is_recursive = false;
@@ -561,14 +649,18 @@ static struct error *do_set(struct machine *machine, struct request *request)
     uint16_t used = 0;
     struct object *object = tree_walk(&machine->cell.tree, &path, &used);
     if (object && used < path.name_count && object_has_inner_value(object)) {
+        TRY(access_check(&machine->cell.tree, request->user, PERMISSION_WRITE, object));
         return set_inner(machine, arena, object, &path, used, value);
     }
     bool is_document = object && used == path.name_count && object->type == OBJECT_DOCUMENT;
     if (!is_document) TRY(check_value(value));
     struct object *parent = NULL;
-    TRY(node_find_parent(machine, &path, is_recursive, &parent, &object));
-    if (object) return set_existing(machine, object, value, is_forced);
-    return make_value(machine, parent, path.names[path.name_count - 1], value);
+    TRY(node_find_parent(machine, request->user, &path, is_recursive, &parent, &object));
+    if (object) return set_existing(machine, request->user, object, value, is_forced);
+    struct slice name = path.names[path.name_count - 1];
+    TRY(make_value(machine, parent, name, value));
+    give_access(machine, request->user, NULL, object_child(parent, name));
+    return NULL;
 }
 
 void command_set(struct machine *machine, struct request *request)
@@ -596,18 +688,16 @@ static void leave_parts(struct machine *machine, struct object *object)
     }
 }
 
-struct error *object_drop(struct machine *machine, struct object *object, bool is_recursive)
+struct error *object_drop(
+    struct machine *machine, struct slice user, struct object *object, bool is_recursive)
 {
     struct cell *cell = &machine->cell;
-    bool is_fixed = object == cell->tree.root || object->parent == cell->tree.root;
-    if (is_fixed && object->type == OBJECT_MAP_NODE) {
-        return error_new(ERROR_GENERIC, "This node belongs to the cluster and cannot be removed");
-    }
+    TRY(access_check_removal(&cell->tree, user, object));
     if (object->children && !is_recursive) {
         return error_new(
             ERROR_GENERIC, "Cannot remove a node that has children without \"recursive\"");
     }
-    TRY(check_removable(object));
+    TRY(check_removable(machine, object));
     TRY(node_claim_all(machine, object));
     TRY(node_claim_child(machine, object->parent, buffer_slice(&object->name)));
     struct table *table = object->replica ? object->replica->table : NULL;
@@ -636,6 +726,7 @@ static struct error *do_remove(struct machine *machine, struct request *request)
     uint16_t used = 0;
     struct error *error = resolve(machine, &path, &object, &used);
     if (!error && used < path.name_count) {
+        TRY(access_check(&machine->cell.tree, request->user, PERMISSION_WRITE, object));
         error = set_inner(machine, &request->arena, object, &path, used, NULL);
         if (!error) return NULL;
     }
@@ -644,8 +735,11 @@ static struct error *do_remove(struct machine *machine, struct request *request)
         return NULL;
     }
     TRY(error);
-    if (path.has_attribute) return attribute_remove(machine, &request->arena, object, &path);
-    return object_drop(machine, object, is_recursive);
+    if (path.has_attribute) {
+        TRY(check_attribute_path(machine, request->user, object, &path));
+        return attribute_remove(machine, &request->arena, object, &path);
+    }
+    return object_drop(machine, request->user, object, is_recursive);
 }
 
 void command_remove(struct machine *machine, struct request *request)
@@ -671,6 +765,14 @@ static struct error *multiset(struct machine *machine, struct request *request)
         return error_new(ERROR_GENERIC, "Attributes to be set must be given as a map");
     }
     TRY(tree_resolve(&machine->cell.tree, &path, &object));
+    for (uint32_t i = 0; i < values->count; i++) {
+        struct slice name = path.attribute_count > 0 ? path.attribute[0] : values->entries[i].key;
+        TRY(attribute_check_access(machine, request->user, object, name));
+        if (rights_is_attribute(name)) {
+            return error_new(
+                ERROR_GENERIC, "Attribute \"%.*s\" is set by the command \"set\"", SLICE(name));
+        }
+    }
     struct ypath one = path;
     one.attribute = ARENA_NEW(arena, struct slice, path.attribute_count + 1);
     one.attribute_count = (uint16_t)(path.attribute_count + 1);

@@ -1,19 +1,13 @@
 // What a cluster says about itself and its users: get_version, get_supported_features,
-// get_current_user, check_permission, discover_proxies; and parse_ypath.
+// get_current_user, discover_proxies; and parse_ypath.
 #include "cluster/commands/commands.h"
-
-// There is no authentication: everybody is this user and may do everything.
-#define USER "root"
-
-static void set_text(struct arena *arena, struct node *map, const char *key, const char *text)
-{
-    node_set_text(arena, map, key, node_text(arena, text));
-}
+#include "cluster/core/subjects.h"
 
 void command_get_current_user(struct machine *machine, struct request *request)
 {
     struct node *map = node_map(&request->arena);
-    set_text(&request->arena, map, "user", USER);
+    struct slice user = request->user.size > 0 ? request->user : USER_ROOT;
+    node_set_text(&request->arena, map, "user", node_string(&request->arena, user));
     command_answer(machine, request, NULL, map);
 }
 
@@ -39,50 +33,6 @@ void command_get_supported_features(struct machine *machine, struct request *req
     struct node *map = node_map(arena);
     node_set_text(arena, map, "features", features);
     command_answer(machine, request, NULL, map);
-}
-
-static struct error *check_permission(
-    struct machine *machine, struct request *request, struct node **ret_node)
-{
-    static const char *const PERMISSIONS[] = {
-        "read",
-        "write",
-        "use",
-        "administer",
-        "create",
-        "remove",
-        "mount",
-        "manage",
-        "modify_children",
-        "full_read",
-    };
-    struct arena *arena = &request->arena;
-    struct slice user = {0};
-    struct slice permission = {0};
-    struct ypath path;
-    struct object *object = NULL;
-    TRY(node_get_string(request->parameters, "user", &user));
-    TRY(node_get_string(request->parameters, "permission", &permission));
-    if (user.size == 0) return error_new(ERROR_GENERIC, "Parameter \"user\" is missing");
-    bool is_known = false;
-    for (size_t i = 0; i < sizeof PERMISSIONS / sizeof *PERMISSIONS; i++) {
-        if (slice_equal_text(permission, PERMISSIONS[i])) is_known = true;
-    }
-    if (!is_known) {
-        return error_new(ERROR_GENERIC, "Unknown permission \"%.*s\"", SLICE(permission));
-    }
-    TRY(command_path(request, &path));
-    TRY(tree_resolve(&machine->cell.tree, &path, &object));
-    *ret_node = node_map(arena);
-    set_text(arena, *ret_node, "action", "allow");
-    return NULL;
-}
-
-void command_check_permission(struct machine *machine, struct request *request)
-{
-    struct node *node = NULL;
-    struct error *error = check_permission(machine, request, &node);
-    command_answer(machine, request, error, node);
 }
 
 void command_parse_ypath(struct machine *machine, struct request *request)

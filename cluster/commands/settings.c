@@ -236,6 +236,7 @@ static struct error *read_members(
 
 struct error *create_collocation(
     struct machine *machine,
+    struct slice user,
     struct arena *arena,
     const struct node *attributes,
     struct object **ret_object)
@@ -250,6 +251,8 @@ struct error *create_collocation(
     if (!slice_equal_text(type, "replication"))
         return error_new(ERROR_GENERIC, "Unknown collocation type \"%.*s\"", SLICE(type));
     TRY(read_members(machine, arena, attributes, &tables, &count));
+    for (uint32_t i = 0; i < count; i++)
+        TRY(access_check(&cell->tree, user, PERMISSION_WRITE, tables[i]->object));
     struct object *object = object_new(
         &cell->tree, &cell->batch, OBJECT_TABLE_COLLOCATION, NULL, SLICE_OF(""), cell->wall_us);
     struct collocation *collocation = object_add_collocation(object);

@@ -1,13 +1,16 @@
 #include "cluster/core/objects.h"
 
+#include "cluster/core/access.h"
 #include "cluster/core/layout.h"
+#include "cluster/core/subjects.h"
 #include "model/key.h"
 #include "model/yson.h"
 
 #include <assert.h>
 #include <inttypes.h>
 
-enum { RECORD_VERSION = 2, NUMBER_SIZE = sizeof(uint32_t) };
+// Records of version 2 say nothing about access.
+enum { RECORD_VERSION = 3, RECORD_VERSION_MIN = 2, NUMBER_SIZE = sizeof(uint32_t) };
 
 static const struct guid ROOT_ID = {.high = 1, .low = UINT64_C(303) << 32};
 
@@ -68,6 +71,21 @@ static void encode_replica(const struct replica *replica, struct buffer *buffer)
     }
 }
 
+static void encode_members(const struct membership *membership, struct buffer *buffer)
+{
+    put_varint(buffer, arr_count(membership->members));
+    for (size_t i = 0; i < arr_count(membership->members); i++)
+        put_guid(buffer, membership->members[i]->id);
+}
+
+static uint8_t body_kind(const struct object *object)
+{
+    if (object->table) return 1;
+    if (object->replica) return 2;
+    if (object->collocation) return 3;
+    return object->membership ? 4 : 0;
+}
+
 void object_save(struct store_batch *batch, const struct object *object)
 {
     CLEANUP(buffer_releasep) struct buffer record = {0};
@@ -78,9 +96,13 @@ void object_save(struct store_batch *batch, const struct object *object)
     put_bytes(&record, buffer_slice(&object->attributes));
     put_bytes(&record, buffer_slice(&object->value));
     put_varint(&record, object->created_wall_us);
-    put_u8(&record, object->table ? 1 : object->replica ? 2 : object->collocation ? 3 : 0);
+    CLEANUP(buffer_releasep) struct buffer access = {0};
+    if (object->access) access_encode(object->access, &access);
+    put_bytes(&record, buffer_slice(&access));
+    put_u8(&record, body_kind(object));
     if (object->table) encode_table(object->table, &record);
     if (object->replica) encode_replica(object->replica, &record);
+    if (object->membership) encode_members(object->membership, &record);
     struct layout_key key = layout_object(object->id);
     store_batch_put(batch, STORE_META, layout_slice(&key), buffer_slice(&record));
 }
@@ -170,7 +192,17 @@ struct loaded_link { // What can be resolved only when all objects are there.
     struct guid parent_id;
     struct guid table_id;       // Of a replica.
     struct guid collocation_id; // Of a table.
+    struct guid *member_ids;    // stb array; of a group.
+    struct buffer access;
 };
+
+static void decode_members(struct object *object, struct reader *reader, struct guid **member_ids)
+{
+    object->membership = must_alloc(calloc(1, sizeof *object->membership));
+    uint64_t count = get_varint(reader);
+    for (uint64_t i = 0; i < count && !reader->is_broken; i++)
+        arr_add(*member_ids, get_guid(reader));
+}
 
 static struct error *decode_object(
     struct tree *tree, struct slice key, struct slice record, struct loaded_link *ret_link)
@@ -185,7 +217,8 @@ static struct error *decode_object(
     object->id = id;
     HASH_ADD(hh, tree->objects, id, sizeof object->id, object);
     struct reader reader = reader_from(record);
-    if (get_u8(&reader) != RECORD_VERSION) {
+    uint8_t version = get_u8(&reader);
+    if (version < RECORD_VERSION_MIN || version > RECORD_VERSION) {
         return error_new(ERROR_GENERIC, "Object %s is stored in an unknown form", GUID_TEXT(id));
     }
     object->type = (enum object_type)get_varint(&reader);
@@ -194,10 +227,12 @@ static struct error *decode_object(
     append(&object->attributes, get_bytes(&reader));
     append(&object->value, get_bytes(&reader));
     object->created_wall_us = get_varint(&reader);
+    if (version >= 3) append(&ret_link->access, get_bytes(&reader));
     uint8_t body = get_u8(&reader);
     if (body == 1) TRY(decode_table(tree, object, &reader, &ret_link->collocation_id));
     if (body == 2) TRY(decode_replica(object, &reader, &ret_link->table_id));
     if (body == 3) object_add_collocation(object);
+    if (body == 4) decode_members(object, &reader, &ret_link->member_ids);
     return reader_finish(&reader, "Stored object");
 }
 
@@ -295,9 +330,9 @@ static struct error *load_objects(struct tree *tree, struct loaded_link **links)
     for (store_iterator_seek(iterator, layout_slice(&first)); store_iterator_is_valid(iterator);
          store_iterator_next(iterator)) {
         struct loaded_link link = {0};
-        TRY(decode_object(
-            tree, store_iterator_key(iterator), store_iterator_value(iterator), &link));
         arr_add(*links, link);
+        TRY(decode_object(
+            tree, store_iterator_key(iterator), store_iterator_value(iterator), &arr_last(*links)));
     }
     return store_iterator_error(iterator);
 }
@@ -310,6 +345,31 @@ static int compare_links(const void *a, const void *b)
     uint64_t x = left->object->id.high;
     uint64_t y = right->object->id.high;
     return x < y ? -1 : x > y;
+}
+
+// When all objects are there: users and groups find each other, and ACLs find them.
+static struct error *link_subjects(struct tree *tree, const struct loaded_link *link)
+{
+    for (size_t i = 0; i < arr_count(link->member_ids); i++) {
+        struct object *member = tree_find(tree, link->member_ids[i]);
+        if (!member || !member->membership) {
+            return error_new(
+                ERROR_GENERIC, "Group %s has lost a member", GUID_TEXT(link->object->id));
+        }
+        arr_add(link->object->membership->members, member);
+        arr_add(member->membership->member_of, link->object);
+    }
+    if (link->access.size == 0) return NULL;
+    return access_decode(tree, buffer_slice(&link->access), &link->object->access);
+}
+
+static void free_links(struct loaded_link *links)
+{
+    for (size_t i = 0; i < arr_count(links); i++) {
+        arr_free(links[i].member_ids);
+        buffer_release(&links[i].access);
+    }
+    arr_free(links);
 }
 
 static struct error *load_counters(struct tree *tree)
@@ -359,11 +419,15 @@ struct error *tree_init(
     if (!error && arr_count(links) > 0)
         qsort(links, arr_count(links), sizeof *links, compare_links);
     for (size_t i = 0; !error && i < arr_count(links); i++) error = link_object(tree, &links[i]);
-    arr_free(links);
+    for (size_t i = 0; !error && i < arr_count(links); i++) error = link_subjects(tree, &links[i]);
+    free_links(links);
     TRY(error);
     if (!tree->objects) TRY(make_first_objects(tree, wall_us));
     tree->root = tree_find(tree, ROOT_ID);
     if (!tree->root) return error_new(ERROR_GENERIC, "The store has no root object");
+    CLEANUP(store_batch_release) struct store_batch batch = {0};
+    subjects_init(tree, &batch, wall_us);
+    if (batch.count > 0) TRY(store_apply(store, &batch));
     return load_tables(tree);
 }
 
@@ -412,6 +476,8 @@ static void free_object(struct tree *tree, struct object *object)
     if (object->replica) free_replica(object->replica);
     if (object->collocation) arr_free(object->collocation->tables);
     free(object->collocation);
+    membership_free(object->membership);
+    access_free(object->access);
     HASH_CLEAR(hh_name, object->children);
     buffer_release(&object->name);
     buffer_release(&object->attributes);
@@ -494,6 +560,13 @@ static struct object *walk(
         object = child;
     }
     return NULL;
+}
+
+bool tree_is_fixed(const struct tree *tree, const struct object *object)
+{
+    if (object == tree->users || object == tree->groups || object == tree->tokens) return true;
+    bool is_high = object == tree->root || object->parent == tree->root;
+    return is_high && object->type == OBJECT_MAP_NODE;
 }
 
 struct object *tree_walk(
@@ -797,6 +870,7 @@ void object_remove(struct tree *tree, struct store_batch *batch, struct object *
         }
         remove_replica_keys(batch, object);
     }
+    if (object->membership) subject_leave(tree, batch, object);
     struct layout_key key = layout_object(object->id);
     store_batch_remove(batch, STORE_META, layout_slice(&key));
     if (object->parent) HASH_DELETE(hh_name, object->parent->children, object);

@@ -24,9 +24,11 @@
 #define OBJECT_NAME_SIZE_MAX        256
 #define LINK_DEPTH_MAX              16 // Links that lead to links.
 
-struct queue;   // coordinator/core/queue.h: the replication log of a tablet.
-struct session; // coordinator/core/sessions.h: the conversation with a replica.
-struct sink;    // replica_node/core/source.h: what a table holds as a replica.
+struct access;     // cluster/core/access.h: who may do what with an object.
+struct membership; // cluster/core/subjects.h: of users and groups.
+struct queue;      // coordinator/core/queue.h: the replication log of a tablet.
+struct session;    // coordinator/core/sessions.h: the conversation with a replica.
+struct sink;       // replica_node/core/source.h: what a table holds as a replica.
 
 struct object {
     struct guid id;
@@ -40,6 +42,8 @@ struct object {
     struct table *table;             // Of tables. Owned.
     struct replica *replica;         // Of table replicas. Owned.
     struct collocation *collocation; // Of table collocations. Owned.
+    struct membership *membership;   // Of users and groups. Owned.
+    struct access *access;           // NULL if nothing of that was set here. Owned.
     UT_hash_handle hh;               // In the tree's objects, by id.
     UT_hash_handle hh_name;          // In the parent's children.
 };
@@ -144,14 +148,24 @@ struct tree {
     struct object *root;    // Borrowed from `objects`.
     struct object *objects; // By id. Owned.
     struct tablet *tablets; // By id. Owned by their tables.
-    uint64_t next_counter;  // For ids.
-    uint32_t next_number;   // For keys of the store.
+    struct object *users;   // //sys/users; borrowed, as the next ones.
+    struct object *groups;  // //sys/groups
+    struct object *tokens;  // //sys/cypress_tokens
+    struct object *superusers;
+    const struct object *marked_user; // Who has `last_mark` (subjects_mark); NULL for nobody.
+    uint64_t last_mark;
+    uint64_t next_counter; // For ids.
+    uint32_t next_number;  // For keys of the store.
 };
 
-// Loads all objects; makes the root, //tmp, //home and //sys with //sys/clusters in an empty store.
+// Loads all objects; makes the root, //tmp, //home and //sys with //sys/clusters in an empty store,
+// and users and groups in one that has none.
 MUST_USE struct error *tree_init(
     struct tree *tree, struct store *store, struct id_origin origin, uint64_t wall_us);
 void tree_release(struct tree *tree);
+
+// Whether a node belongs to the cluster, and stays where it is.
+bool tree_is_fixed(const struct tree *tree, const struct object *object);
 
 struct object *tree_find(const struct tree *tree, struct guid id);           // NULL if absent.
 struct tablet *tree_find_tablet(const struct tree *tree, struct guid id);    // NULL if absent.

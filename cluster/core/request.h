@@ -64,6 +64,10 @@ struct request {
     void *owner;          // Of the face; nobody else looks at it.
     uint64_t deadline_us; // When the client stops waiting.
 
+    // Who asks: as whom, by name; empty for root. Until the machine has looked at it, it is whom
+    // the client wants to act as (empty: itself).
+    struct slice user;
+
     // What is asked. All borrowed from the arena.
     struct guid transaction_id; // Null for none.
     struct guid mutation_id;    // Null for none: a repeated one gets the first one's answer.

@@ -1,6 +1,7 @@
 #include "cluster/core/writes.h"
 
 #include "base/hash.h"
+#include "cluster/core/access.h"
 #include "cluster/core/claims.h"
 #include "cluster/core/versions.h"
 #include "model/key.h"
@@ -200,6 +201,7 @@ struct gathered_tablet {
 
 struct gathering {
     struct arena *arena;
+    struct slice user;
     struct gathered_tablet *tablets; // By tablet, in order of addition. In the arena.
     uint64_t row_count;
     struct row_claim *claims; // stb array: of rows that are locked and not written.
@@ -437,6 +439,7 @@ static struct error *gather_modification(
 {
     struct table *table = NULL;
     TRY(tree_resolve_table(tree, gathering->arena, modification->path, &table));
+    TRY(access_check(tree, gathering->user, PERMISSION_WRITE, table->object));
     TRY(check_table(table, modification));
     struct rowset_reader reader;
     TRY(rowset_read_begin(&reader, gathering->arena, modification->rows));
@@ -496,11 +499,12 @@ uint64_t writes_data_weight(const struct row_change *changes, uint32_t change_co
 struct error *writes_prepare(
     struct tree *tree,
     struct arena *arena,
+    struct slice user,
     const struct modification *modifications,
     uint32_t modification_count,
     struct writes *ret_writes)
 {
-    CLEANUP(free_gathering) struct gathering gathering = {.arena = arena};
+    CLEANUP(free_gathering) struct gathering gathering = {.arena = arena, .user = user};
     for (uint32_t i = 0; i < modification_count; i++) {
         const struct modification *modification = &modifications[i];
         struct error *error = gather_modification(&gathering, tree, modification);

@@ -41,12 +41,14 @@ struct writes {
     uint32_t claim_count;
 };
 
-// Resolves tables, checks that tablets are mounted, and does the above. All in `arena`; strings are
+// Resolves tables, checks that the user (empty: root) may write them and that tablets are mounted,
+// and does the above. All in `arena`; strings are
 // borrowed from the modifications. Errors: those of behaviour 5.6, wrapped in
 // `Error preparing rows for table %v` only where the row is at fault.
 MUST_USE struct error *writes_prepare(
     struct tree *tree,
     struct arena *arena,
+    struct slice user,
     const struct modification *modifications,
     uint32_t modification_count,
     struct writes *ret_writes);

@@ -378,10 +378,20 @@ def get_tablet_infos(of):
     equal(ask(client, "get_table_pivot_keys", path=path, represent_key_as_list=True), [[], [10]])
 
 
-@row("check_permission, get_current_user")
+@row("check_permission, get_current_user, add_member, remove_member")
 def check_permission(of):
-    equal(of.meta.check_permission("somebody", "write", "//tmp")["action"], "allow")
-    equal(of.meta.get_current_user()["user"], "root")
+    client = of.meta
+    equal(client.get_current_user()["user"], "root")
+    client.create("user", attributes={"name": "anna"})
+    client.create("group", attributes={"name": "readers"})
+    client.create("map_node", "//tmp/guarded", attributes={"inherit_acl": False})
+    client.set("//tmp/guarded/@acl", [{"action": "allow", "subjects": ["readers"], "permissions": ["read"]}])
+    equal(client.check_permission("anna", "read", "//tmp/guarded")["action"], "deny")
+    client.add_member("anna", "readers")
+    equal(client.check_permission("anna", "read", "//tmp/guarded")["action"], "allow")
+    equal(client.check_permission("anna", "write", "//tmp/guarded")["action"], "deny")
+    client.remove_member("anna", "readers")
+    refused(907, client.check_permission, "nobody", "read", "//tmp")
 
 
 @row("get_version, get_supported_features, parse_ypath, discover_proxies")
@@ -560,7 +570,15 @@ def yt_python(of):
     assert typed("read-file", "//tmp/once").returncode == 1
 
 
-@row("authentication, impersonation, TLS")
+@row("impersonation")
+def impersonation(of):
+    of.meta.create("user", attributes={"name": "dora"})
+    client = yt.YtClient(of.address, config={"impersonation_user": "dora", "proxy": {"retries": {"enable": False}}})
+    equal(client.get_user_name(), "dora")
+    refused(901, client.create, "user", attributes={"name": "other"})
+
+
+@row("authentication, TLS")
 def authentication(of):
     client = yt.YtClient(of.address, token="nonsense", config={"proxy": {"retries": {"enable": False}}})
     equal(client.get_user_name(), "root")

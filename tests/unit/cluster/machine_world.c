@@ -62,6 +62,7 @@ static void forward(struct machine_world *world, struct request *origin, struct 
     request->enable_statistics = origin->enable_statistics;
     request->timestamp = origin->timestamp;
     request->upstream_replica_id = origin->upstream_replica_id;
+    request->user = arena_copy(arena, origin->user);
     request->owner = origin;
     machine_request(world->nodes[REPLICA].machine, request);
 }
@@ -287,6 +288,7 @@ struct request *world_begin(
     if (error) fprintf(stderr, "%s\n", parameters);
     assert_ok(error);
     request->input = arena_copy(arena, slice_from_text(input ? input : ""));
+    request->user = arena_copy(arena, slice_from_text(world->user ? world->user : ""));
     machine_tick(world->nodes[node].machine, world->now_us, world->wall_us);
     machine_request(world->nodes[node].machine, request);
     take_turns(world);

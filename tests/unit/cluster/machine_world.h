@@ -33,6 +33,7 @@ struct machine_world {
     struct arena arena;        // Of all texts given out.
     struct request **answered; // stb array: not taken yet.
     struct error *error;       // Of the last command; NULL if it was done.
+    const char *user;          // Who asks; NULL for root.
     const char *response;      // What it said besides its output, text YSON; "" if nothing.
 };
 

@@ -17,19 +17,12 @@ Test(service, tells_about_itself_and_its_users)
     cr_assert(eq(int, version[0], '"'));
     const char *features = ask(&world, "get_supported_features", "{}");
     cr_assert(ne(ptr, strstr(features, "{\"features\"={\"primitive_types\"=[\"int8\";"), NULL));
-    assert_text(
-        ask(&world, "check_permission", "{user=anna;permission=write;path=\"//tmp\"}"),
-        "{\"action\"=\"allow\";}");
     const struct {
         const char *command;
         const char *parameters;
         int code;
         const char *text;
     } cases[] = {
-        {"check_permission", "{user=anna;permission=fly;path=\"//tmp\"}", 1, "permission \"fly\""},
-        {"check_permission", "{permission=read;path=\"//tmp\"}", 1, "\"user\" is missing"},
-        {"check_permission", "{user=anna;permission=read;path=\"//x\"}", 500, "//x"},
-        {"check_permission", "{user=anna;permission=read}", 1, "\"path\" is missing"},
         {"discover_proxies", "{type=rpc}", 1, "Proxies of type \"rpc\" are not offered"},
         {"discover_proxies", "{type=http}", 1, "not known here"},
         {"parse_ypath", "{path=\"//tmp[\"}", 1, "//tmp["},

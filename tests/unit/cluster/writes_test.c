@@ -1,6 +1,8 @@
 // What writes_prepare makes of modifications, by tablet and row.
 #include "cluster/core/writes.h"
 
+#include "cluster/core/subjects.h"
+
 #include "machine_world.h"
 #include "model/key.h"
 #include "model/rowset.h"
@@ -67,7 +69,12 @@ static const char *prepare(
     struct writes writes;
     CLEANUP(buffer_releasep) struct buffer text = {0};
     assert_ok(writes_prepare(
-        &world->nodes[META].machine->cell.tree, &world->arena, modifications, count, &writes));
+        &world->nodes[META].machine->cell.tree,
+        &world->arena,
+        USER_ROOT,
+        modifications,
+        count,
+        &writes));
     uint64_t row_count = 0;
     for (uint32_t i = 0; i < writes.tablet_count; i++) {
         const struct tablet_write *write = &writes.tablets[i];
@@ -182,8 +189,8 @@ Test(writes, numbers_become_what_columns_need_where_they_fit)
     row = modification(&world, "//tmp/s", "{k=18446744073709551615u}");
     struct writes writes;
     CLEANUP(error_freep)
-    struct error *error =
-        writes_prepare(&world.nodes[META].machine->cell.tree, &world.arena, &row, 1, &writes);
+    struct error *error = writes_prepare(
+        &world.nodes[META].machine->cell.tree, &world.arena, USER_ROOT, &row, 1, &writes);
     cr_assert(error_says(error, 307, ""));
     assert_text(error_attribute(error_inner(error), "row_number"), "0");
     world_release(&world);
@@ -202,8 +209,8 @@ Test(writes, too_many_rows_are_refused)
     struct modification all = {.path = SLICE_OF("//tmp/o"), .rows = buffer_slice(&rows)};
     struct writes writes;
     CLEANUP(error_freep)
-    struct error *error =
-        writes_prepare(&world.nodes[META].machine->cell.tree, &world.arena, &all, 1, &writes);
+    struct error *error = writes_prepare(
+        &world.nodes[META].machine->cell.tree, &world.arena, USER_ROOT, &all, 1, &writes);
     cr_assert(error_says(error, 1717, "too many rows"));
     world_release(&world);
 }
@@ -236,8 +243,8 @@ Test(writes, survive_the_way_through_a_record)
     changes[1].is_aggregate = true;
     changes[2].is_delete = true;
     struct writes writes;
-    assert_ok(
-        writes_prepare(&world.nodes[META].machine->cell.tree, &world.arena, changes, 3, &writes));
+    assert_ok(writes_prepare(
+        &world.nodes[META].machine->cell.tree, &world.arena, USER_ROOT, changes, 3, &writes));
     CLEANUP(buffer_releasep) struct buffer record = {0};
     const struct tablet_write *write = &writes.tablets[0];
     writes_encode(write->tablet->table->schema, write->changes, write->change_count, &record);
@@ -264,8 +271,8 @@ Test(writes, survive_the_way_through_a_record)
         writes_decode(&world.arena, narrow, buffer_slice(&record), &read, &count);
     cr_assert(error_says(unexpected, 1, "Unexpected column \"n\""));
     changes[0] = modification(&world, "//tmp/s", "{k=1;n=5}"); // Without v.
-    assert_ok(
-        writes_prepare(&world.nodes[META].machine->cell.tree, &world.arena, changes, 1, &writes));
+    assert_ok(writes_prepare(
+        &world.nodes[META].machine->cell.tree, &world.arena, USER_ROOT, changes, 1, &writes));
     buffer_clear(&record);
     write = &writes.tablets[0];
     writes_encode(write->tablet->table->schema, write->changes, write->change_count, &record);
