@@ -227,6 +227,7 @@ static struct node *get_effective_mount_config(const struct subject *s)
         map,
         "preserve_tablet_index",
         node_boolean(s->arena, settings->preserve_tablet_index));
+    set_int(s->arena, map, "row_count_to_keep", settings->row_count_to_keep);
     struct node *throttler = node_map(s->arena);
     if (settings->throttler_limit > 0) {
         set_int(s->arena, throttler, "limit", settings->throttler_limit);

@@ -1,7 +1,7 @@
 // The life of tablets and replicas: mount … reshard, alter_table, alter_table_replica, trim_rows.
 #include "cluster/commands/commands.h"
 
-#include "cluster/core/layout.h"
+#include "cluster/core/ordered_trim.h"
 #include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
 
@@ -615,16 +615,7 @@ static struct error *do_trim(struct machine *machine, struct request *request)
             SLICE(object_path(&request->arena, table->object)),
             tablet_state_name(tablet->state));
     }
-    trimmed = MIN(trimmed, tablet->total_row_count);
-    if (trimmed <= tablet->trimmed_row_count) return NULL;
-    struct layout_key begin = layout_ordered_row(tablet->number, tablet->trimmed_row_count);
-    struct layout_key end = layout_ordered_row(tablet->number, trimmed);
-    store_batch_remove_range(&cell->batch, STORE_DATA, layout_slice(&begin), layout_slice(&end));
-    tablet->trimmed_row_count = trimmed;
-    CLEANUP(buffer_releasep) struct buffer value = {0};
-    put_varint(&value, trimmed);
-    struct layout_key key = layout_ordered_trimmed(tablet->number);
-    store_batch_put(&cell->batch, STORE_META, layout_slice(&key), buffer_slice(&value));
+    ordered_trim(&cell->batch, tablet, MIN(trimmed, tablet->total_row_count));
     return NULL;
 }
 

@@ -934,6 +934,7 @@ struct error *table_settings_read(
         TRY(node_get_uint64(map, "max_data_ttl", &settings.max_data_ttl_ms));
         TRY(node_get_uint64(map, "min_data_versions", &settings.data_version_count_min));
         TRY(node_get_uint64(map, "max_data_versions", &settings.data_version_count_max));
+        TRY(node_get_uint64(map, "row_count_to_keep", &settings.row_count_to_keep));
         const struct node *throttler = node_find_text(map, "replication_throttler");
         if (!throttler || throttler->type == NODE_ENTITY) continue;
         if (throttler->type != NODE_MAP) {

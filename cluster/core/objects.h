@@ -60,11 +60,12 @@ struct table_settings {
     uint64_t throttler_limit;           // Bytes a second; 0 for none.
     uint64_t throttler_period_ms;
     bool preserve_tablet_index;
-    // What is kept of sorted tables' old versions, besides what reads need.
+    // What is kept of sorted tables' old versions, besides what reads need; and of ordered tables.
     uint64_t min_data_ttl_ms;
     uint64_t max_data_ttl_ms;
     uint64_t data_version_count_min; // min_data_versions
     uint64_t data_version_count_max; // max_data_versions
+    uint64_t row_count_to_keep;      // Of each tablet of an ordered table, however old.
 };
 
 struct tablet {

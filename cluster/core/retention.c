@@ -1,6 +1,7 @@
 #include "cluster/core/retention.h"
 
 #include "cluster/core/layout.h"
+#include "cluster/core/ordered_trim.h"
 #include "cluster/core/versions.h"
 #include "model/timestamp.h"
 
@@ -206,39 +207,72 @@ static void begin_round(
     retention->table_index = 0;
     for (struct tablet *tablet = cell->tree.tablets; tablet; tablet = tablet->hh.next) {
         struct table *table = tablet->table;
-        if (tablet->index > 0 || table->is_replicated || !table_is_sorted(table)) continue;
-        uint64_t closed = MIN(own_closed_timestamp, closed_timestamp(table));
-        if (!raise_retained(cell, table, retention->period_us / 1000, closed)) continue;
-        arr_add(retention->tables, table->object->id);
+        if (tablet->index > 0) continue;
+        bool is_due = ordered_expires(table);
+        if (!table->is_replicated && table_is_sorted(table)) {
+            uint64_t closed = MIN(own_closed_timestamp, closed_timestamp(table));
+            is_due = raise_retained(cell, table, retention->period_us / 1000, closed);
+        }
+        if (is_due) arr_add(retention->tables, table->object->id);
     }
     cell_apply(cell);
     retention->is_sweeping = arr_count(retention->tables) > 0;
     retention->step_at_us = cell->now_us + retention->period_us;
 }
 
+static struct error *sweep_sorted(
+    struct retention *retention, struct cell *cell, struct table *table, bool *ret_is_done)
+{
+    struct retention_rule rule = {
+        .retained_timestamp = table->retained_timestamp,
+        .expired_timestamp = timestamp_ago(cell, table->settings.max_data_ttl_ms),
+        .version_count_min = table->settings.data_version_count_min,
+        .version_count_max = table->settings.data_version_count_max,
+    };
+    TRY(retention_sweep(
+        cell->store,
+        &cell->batch,
+        table->schema,
+        table->number,
+        &rule,
+        RETENTION_STEP_VERSION_COUNT,
+        &retention->next));
+    *ret_is_done = retention->next.size == 0;
+    if (*ret_is_done) table->swept_timestamp = rule.retained_timestamp;
+    return NULL;
+}
+
+static struct error *sweep_ordered(
+    struct retention *retention, struct cell *cell, const struct table *table, bool *ret_is_done)
+{
+    bool has_more = false;
+    if (retention->tablet_index < table->tablet_count) { // It may have fewer than before.
+        TRY(ordered_expire(
+            cell->store,
+            &cell->batch,
+            &table->tablets[retention->tablet_index],
+            timestamp_ago(cell, ordered_ttl_ms(table)),
+            RETENTION_STEP_ROW_COUNT,
+            &has_more));
+    }
+    if (!has_more) retention->tablet_index++;
+    *ret_is_done = retention->tablet_index >= table->tablet_count;
+    return NULL;
+}
+
 static struct error *sweep_table(struct retention *retention, struct cell *cell)
 {
     const struct object *object = tree_find(&cell->tree, retention->tables[retention->table_index]);
-    if (!object) buffer_clear(&retention->next); // A table that is gone is done.
-    if (object) {
-        struct table *table = object->table;
-        struct retention_rule rule = {
-            .retained_timestamp = table->retained_timestamp,
-            .expired_timestamp = timestamp_ago(cell, table->settings.max_data_ttl_ms),
-            .version_count_min = table->settings.data_version_count_min,
-            .version_count_max = table->settings.data_version_count_max,
-        };
-        TRY(retention_sweep(
-            cell->store,
-            &cell->batch,
-            table->schema,
-            table->number,
-            &rule,
-            RETENTION_STEP_VERSION_COUNT,
-            &retention->next));
-        if (retention->next.size == 0) table->swept_timestamp = rule.retained_timestamp;
+    bool is_done = true; // A table that is gone is done.
+    if (object && table_is_sorted(object->table)) {
+        TRY(sweep_sorted(retention, cell, object->table, &is_done));
+    } else if (object) {
+        TRY(sweep_ordered(retention, cell, object->table, &is_done));
     }
-    if (retention->next.size == 0) retention->table_index++;
+    if (!is_done) return NULL;
+    buffer_clear(&retention->next);
+    retention->tablet_index = 0;
+    retention->table_index++;
     return NULL;
 }
 

@@ -1,4 +1,5 @@
-// Drops versions of rows of sorted tables that nobody may read any more.
+// Drops what is old in tables: versions of rows of sorted tables that nobody may read any more, and
+// expired rows of ordered ones (ordered_trim.h).
 //
 // A table has a retained timestamp: reads below it are refused, so of the versions at or below it
 // only what a read at it sees is needed, and as many more as the table's attributes ask for. A
@@ -16,13 +17,15 @@
 #define RETENTION_PERIOD_US          UINT64_C(60000000)
 #define RETENTION_STEP_US            UINT64_C(20000) // A step takes a fiftieth of this or so.
 #define RETENTION_STEP_VERSION_COUNT 200
+#define RETENTION_STEP_ROW_COUNT     2000 // Of ordered tables.
 
 struct retention {
     uint64_t period_us;
     struct guid *tables; // stb array: to be gone through in this round.
     size_t table_index;
-    bool is_sweeping;   // Otherwise the round waits.
-    struct buffer next; // Where the table at hand goes on; empty at its beginning.
+    bool is_sweeping;      // Otherwise the round waits.
+    struct buffer next;    // Where the table at hand goes on; empty at its beginning.
+    uint32_t tablet_index; // The same of an ordered table.
     uint64_t step_at_us;
 };
 

@@ -314,6 +314,7 @@ Test(attributes, table_2_6_of_mount_options)
          "{limit=5}",
          "{\"limit\"=5;\"period\"=1000;}"},
         {"preserve_tablet_index", "%false", "%true", "%true"},
+        {"row_count_to_keep", "0", "3", "3"},
     };
     struct machine_world world;
     world_init(&world, 2);
