@@ -234,6 +234,13 @@ static struct node *get_effective_mount_config(const struct subject *s)
     }
     set_int(s->arena, throttler, "period", settings->throttler_period_ms);
     node_set_text(s->arena, map, "replication_throttler", throttler);
+    const struct relative_throttler_config *config = &settings->relative_throttler;
+    struct node *relative = node_map(s->arena);
+    node_set_text(s->arena, relative, "enable", node_boolean(s->arena, config->is_enabled));
+    node_set_text(s->arena, relative, "ratio", node_double(s->arena, config->ratio));
+    set_int(s->arena, relative, "activation_threshold", config->activation_threshold_ms);
+    set_int(s->arena, relative, "window_size", config->window_ms);
+    node_set_text(s->arena, map, "relative_replication_throttler", relative);
     return map;
 }
 

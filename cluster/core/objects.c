@@ -900,64 +900,6 @@ struct error *object_set_attributes(struct object *object, const struct node *ma
     return NULL;
 }
 
-struct error *table_settings_read(
-    const struct node *attributes, struct table_settings *ret_settings)
-{
-    struct table_settings settings = {
-        .min_replication_log_ttl_ms = 300000,
-        .batch_row_count_max = 90000,
-        .batch_timestamp_count_max = 10000,
-        .batch_data_weight_max = 128 << 20,
-        .batch_span_ms_max = 30000,
-        .replication_tick_ms = 100,
-        .throttler_period_ms = 1000,
-        .min_data_ttl_ms = 1800000,
-        .max_data_ttl_ms = 1800000,
-        .data_version_count_min = 1,
-        .data_version_count_max = 1,
-    };
-    // Options may stand in `mount_config` or beside it; the latter win.
-    const struct node *places[] = {node_find_text(attributes, "mount_config"), attributes};
-    for (size_t i = 0; i < 2; i++) {
-        const struct node *map = places[i];
-        if (!map || map->type != NODE_MAP) continue;
-        TRY(node_get_uint64(map, "min_replication_log_ttl", &settings.min_replication_log_ttl_ms));
-        TRY(node_get_uint64(map, "max_rows_per_replication_commit", &settings.batch_row_count_max));
-        TRY(node_get_uint64(
-            map, "max_timestamps_per_replication_commit", &settings.batch_timestamp_count_max));
-        TRY(node_get_uint64(
-            map, "max_data_weight_per_replication_commit", &settings.batch_data_weight_max));
-        TRY(node_get_uint64(map, "max_replication_batch_span", &settings.batch_span_ms_max));
-        TRY(node_get_uint64(map, "replication_tick_period", &settings.replication_tick_ms));
-        TRY(node_get_boolean(map, "preserve_tablet_index", &settings.preserve_tablet_index));
-        TRY(node_get_uint64(map, "min_data_ttl", &settings.min_data_ttl_ms));
-        TRY(node_get_uint64(map, "max_data_ttl", &settings.max_data_ttl_ms));
-        TRY(node_get_uint64(map, "min_data_versions", &settings.data_version_count_min));
-        TRY(node_get_uint64(map, "max_data_versions", &settings.data_version_count_max));
-        TRY(node_get_uint64(map, "row_count_to_keep", &settings.row_count_to_keep));
-        const struct node *throttler = node_find_text(map, "replication_throttler");
-        if (!throttler || throttler->type == NODE_ENTITY) continue;
-        if (throttler->type != NODE_MAP) {
-            return error_new(ERROR_GENERIC, "Attribute \"replication_throttler\" must be a map");
-        }
-        TRY(node_get_uint64(throttler, "limit", &settings.throttler_limit));
-        TRY(node_get_uint64(throttler, "period", &settings.throttler_period_ms));
-    }
-    if (settings.batch_row_count_max == 0 || settings.batch_timestamp_count_max == 0 ||
-        settings.batch_data_weight_max == 0 || settings.replication_tick_ms == 0) {
-        return error_new(
-            ERROR_GENERIC, "Limits of replication batches and periods must be positive");
-    }
-    if (settings.throttler_period_ms == 0 || settings.throttler_period_ms > 60000) {
-        return error_new(ERROR_GENERIC, "\"replication_throttler/period\" must be 1 to 60000 ms");
-    }
-    if (settings.throttler_limit > UINT64_C(1) << 36) {
-        return error_new(ERROR_GENERIC, "\"replication_throttler/limit\" must be at most 2^36");
-    }
-    *ret_settings = settings;
-    return NULL;
-}
-
 struct error *table_read_tracker_options(struct table *table, const struct node *attributes)
 {
     struct arena arena CLEANUP(arena_releasep) = {0};

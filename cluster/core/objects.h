@@ -7,6 +7,7 @@
 
 #include "base/containers.h"
 #include "base/store.h"
+#include "cluster/core/table_settings.h"
 #include "cluster/query/computed.h"
 #include "model/guid.h"
 #include "model/node.h"
@@ -46,26 +47,6 @@ struct object {
     struct access *access;           // NULL if nothing of that was set here. Owned.
     UT_hash_handle hh;               // In the tree's objects, by id.
     UT_hash_handle hh_name;          // In the parent's children.
-};
-
-// Options that a table takes from its attributes when it is mounted. Times in ms as users give
-// them.
-struct table_settings {
-    uint64_t min_replication_log_ttl_ms;
-    uint64_t batch_row_count_max;       // max_rows_per_replication_commit
-    uint64_t batch_timestamp_count_max; // max_timestamps_per_replication_commit
-    uint64_t batch_data_weight_max;     // max_data_weight_per_replication_commit
-    uint64_t batch_span_ms_max;         // max_replication_batch_span
-    uint64_t replication_tick_ms;       // How often idle replicas hear a closed timestamp.
-    uint64_t throttler_limit;           // Bytes a second; 0 for none.
-    uint64_t throttler_period_ms;
-    bool preserve_tablet_index;
-    // What is kept of sorted tables' old versions, besides what reads need; and of ordered tables.
-    uint64_t min_data_ttl_ms;
-    uint64_t max_data_ttl_ms;
-    uint64_t data_version_count_min; // min_data_versions
-    uint64_t data_version_count_max; // max_data_versions
-    uint64_t row_count_to_keep;      // Of each tablet of an ordered table, however old.
 };
 
 struct tablet {
@@ -263,10 +244,6 @@ struct slice object_path(struct arena *arena, const struct object *object);
 MUST_USE struct error *object_attributes(
     struct arena *arena, const struct object *object, struct node **ret_map);
 MUST_USE struct error *object_set_attributes(struct object *object, const struct node *map);
-
-// Reads a table's settings from its attributes; fails if one has a wrong type or is out of range.
-MUST_USE struct error *table_settings_read(
-    const struct node *attributes, struct table_settings *ret_settings);
 
 // The tablet of a sorted table to which an encoded key belongs.
 struct tablet *table_tablet_of_key(struct table *table, struct slice key);

@@ -161,19 +161,7 @@ void coordinator_table_changed(struct coordinator *coordinator, struct table *ta
     coordinator_stir_table(coordinator, table);
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
         struct session *session = table->replicas[i]->session;
-        struct throttler_config config = {
-            .limit = table->settings.throttler_limit,
-            .period_us = table->settings.throttler_period_ms * 1000,
-        };
-        for (uint32_t j = 0; j < session->tablet_count; j++) {
-            struct throttler *throttler = &session->tablets[j].feeder.throttler;
-            if (throttler->config.limit == config.limit &&
-                throttler->config.period_us == config.period_us) {
-                continue;
-            }
-            // The settings were checked when they were read.
-            error_free(throttler_init(throttler, &config, coordinator->cell->now_us));
-        }
+        session_set_throttlers(coordinator->cell, session);
         session_adjust(coordinator, session);
         if (session->state == SESSION_CLOSED) {
             session->retry_at_us = coordinator->cell->now_us;

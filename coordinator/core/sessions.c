@@ -98,6 +98,8 @@ static struct error *init_tablet(struct cell *cell, struct session *session, uin
     struct session_tablet *st = &session->tablets[tablet_index];
     struct throttler_config config = throttler_config(replica->table);
     TRY(feeder_init(&st->feeder, &config, cell->now_us));
+    TRY(relative_throttler_init(
+        &st->relative_throttler, &replica->table->settings.relative_throttler, cell->now_us));
     TRY(start_position(replica, tablet, &st->start));
 
     struct layout_key key = layout_progress(replica->object->id, tablet_index);
@@ -170,6 +172,30 @@ static void close_session(struct session *session)
     session->link = 0;
     session->held_until_us = UINT64_MAX;
     for (uint32_t i = 0; i < session->tablet_count; i++) arr_clear(session->tablets[i].decisions);
+}
+
+static bool is_same_relative(
+    const struct relative_throttler_config *a, const struct relative_throttler_config *b)
+{
+    return a->is_enabled == b->is_enabled && !(a->ratio < b->ratio) && !(a->ratio > b->ratio) &&
+           a->activation_threshold_ms == b->activation_threshold_ms && a->window_ms == b->window_ms;
+}
+
+void session_set_throttlers(struct cell *cell, struct session *session)
+{
+    const struct table *table = session->replica->table;
+    const struct relative_throttler_config *relative = &table->settings.relative_throttler;
+    struct throttler_config config = throttler_config(table);
+    for (uint32_t i = 0; i < session->tablet_count; i++) {
+        struct session_tablet *tablet = &session->tablets[i];
+        struct throttler *throttler = &tablet->feeder.throttler;
+        bool is_same = throttler->config.limit == config.limit &&
+                       throttler->config.period_us == config.period_us;
+        // The settings were checked when they were read.
+        if (!is_same) error_free(throttler_init(throttler, &config, cell->now_us));
+        if (is_same_relative(&tablet->relative_throttler.config, relative)) continue;
+        error_free(relative_throttler_init(&tablet->relative_throttler, relative, cell->now_us));
+    }
 }
 
 void session_reopen(struct coordinator *coordinator, struct session *session)
@@ -740,9 +766,14 @@ static struct error *gather_rows(
     const struct table_settings *settings = &replica->table->settings;
     const struct tablet *tablet = &replica->table->tablets[index];
     struct feeder *feeder = &session->tablets[index].feeder;
+    const struct relative_throttler *relative = &session->tablets[index].relative_throttler;
     struct message_record *records = NULL; // stb array.
     uint64_t allowance = MAX(feeder_allowance(feeder, cell->now_us), UINT64_C(1));
     uint64_t weight_max = MIN(settings->batch_data_weight_max, allowance);
+    uint64_t span_ms_max = settings->batch_span_ms_max;
+    if (feeder->is_throttled) {
+        span_ms_max = MIN(span_ms_max, relative_throttler_span_ms(relative, cell->now_us));
+    }
     uint64_t size = 0;
     uint64_t weight = 0;
     uint64_t row_count = 0;
@@ -758,9 +789,9 @@ static struct error *gather_rows(
         bool is_found = false;
         error = queue_cursor_next(&cursor, &record, &is_found);
         if (error || !is_found) break;
-        bool is_too_late = arr_count(records) > 0 &&
-                           timestamp_difference_ms(record.timestamp, records[0].timestamp) >
-                               settings->batch_span_ms_max;
+        bool is_too_late =
+            arr_count(records) > 0 &&
+            timestamp_difference_ms(record.timestamp, records[0].timestamp) > span_ms_max;
         if (is_too_late) {
             block_release(record.rows);
             break;
@@ -808,6 +839,14 @@ static struct error *gather_rows(
     return NULL;
 }
 
+// When the throttlers let the next batch go.
+static uint64_t ready_at(const struct session_tablet *tablet, uint64_t now_us)
+{
+    if (!tablet->feeder.is_throttled) return now_us;
+    uint64_t ready_at_us = feeder_ready_at_us(&tablet->feeder, now_us);
+    return MAX(ready_at_us, relative_throttler_ready_at_us(&tablet->relative_throttler, now_us));
+}
+
 static struct error *feed_tablet(
     struct coordinator *coordinator, struct session *session, uint32_t index)
 {
@@ -823,7 +862,7 @@ static struct error *feed_tablet(
     feeder->is_throttled = session->replica->mode == REPLICA_MODE_ASYNC;
     while (feeder->sent.row_index < tablet->queue->end.row_index &&
            feeder_has_room(feeder, cell->options.feed_window_size)) {
-        uint64_t ready_at_us = feeder_ready_at_us(feeder, cell->now_us);
+        uint64_t ready_at_us = ready_at(st, cell->now_us);
         if (ready_at_us > cell->now_us) {
             session->throttled_until_us = MIN(session->throttled_until_us, ready_at_us);
             return NULL;
@@ -836,6 +875,13 @@ static struct error *feed_tablet(
         struct message_tablet *part = &message->tablets[0];
         assert(part->from.row_index >= tablet->queue->trimmed.row_index); // trim-safe.
         feeder_sent(feeder, part->to, size.size, size.weight, cell->now_us);
+        if (feeder->is_throttled) {
+            relative_throttler_replayed(
+                &st->relative_throttler,
+                cell->now_us,
+                timestamp_seconds(part->records[0].timestamp) * 1000,
+                timestamp_seconds(part->to.timestamp) * 1000);
+        }
         session->counters.size += size.size;
         session->counters.batch_count++;
         set_sent(cell, session);

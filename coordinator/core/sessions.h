@@ -18,7 +18,8 @@ enum session_state { SESSION_CLOSED, SESSION_OPENING, SESSION_OPEN };
 
 struct session_tablet {
     struct feeder feeder;
-    struct position start;    // Where the replica began.
+    struct relative_throttler relative_throttler; // Counts where the feeder's does.
+    struct position start;                        // Where the replica began.
     struct position progress; // Its last known durable decided position: a lower bound.
     bool is_progress_dirty;   // `progress` is not in the store yet.
     struct error *error;      // Why its rows are refused; NULL after a success.
@@ -71,6 +72,9 @@ void session_fail(struct coordinator *coordinator, struct session *session, stru
 
 // Ends it, to be opened anew at once: what it told of the replica holds no longer.
 void session_reopen(struct coordinator *coordinator, struct session *session);
+
+// The table's settings may have changed: throttlers begin anew where theirs have.
+void session_set_throttlers(struct cell *cell, struct session *session);
 
 // What the session told of the replica's options may have changed: then it is opened anew.
 void session_adjust(struct coordinator *coordinator, struct session *session);

@@ -313,6 +313,10 @@ Test(attributes, table_2_6_of_mount_options)
          "{\"period\"=1000;}",
          "{limit=5}",
          "{\"limit\"=5;\"period\"=1000;}"},
+        {"relative_replication_throttler",
+         "{\"enable\"=%false;\"ratio\"=2.;\"activation_threshold\"=60000;\"window_size\"=30000;}",
+         "{enable=%true;ratio=3;window_size=5000}",
+         "{\"enable\"=%true;\"ratio\"=3.;\"activation_threshold\"=60000;\"window_size\"=5000;}"},
         {"preserve_tablet_index", "%false", "%true", "%true"},
         {"row_count_to_keep", "0", "3", "3"},
     };

@@ -112,6 +112,62 @@ Test(replicator, a_throttler_of_500_bytes_lets_5_rows_of_100_bytes_pass_a_second
     world_release(&world);
 }
 
+// An hour of log, a row each minute: at a ratio of 60 a row a second, after what a window earns.
+Test(replicator, a_relative_throttler_lets_a_replica_catch_up_no_faster_than_its_ratio)
+{
+    static const char *const THROTTLERS[] = {
+        "{enable=%true;ratio=60;activation_threshold=120000;window_size=10000}",
+        "{enable=%true;ratio=60;activation_threshold=30000;window_size=10000}", // All are gaps.
+        "{enable=%false;ratio=60;activation_threshold=120000;window_size=10000}",
+    };
+    for (int i = 0; i < 3; i++) {
+        struct machine_world world;
+        const char *id = rules_world(&world, SCHEMA, "mode=async");
+        const char *path = "{path=\"//tmp/t/@relative_replication_throttler\"}";
+        world_do(&world, META, "set", path, THROTTLERS[i]);
+        world_do(&world, META, "remount_table", T, NULL);
+        rules_alter(&world, id, "enabled=%false");
+        for (int j = 0; j < 60; j++) {
+            rules_insert(&world, world_text(&world, "{key=%d}", j));
+            world_run(&world, 60 * SECOND);
+        }
+        rules_alter(&world, id, "enabled=%true");
+        world_run(&world, 100 * MS);
+        int64_t burst = index_of(&world, id);
+        cr_assert(i == 0 ? burst >= 10 && burst <= 13 : burst == 60, "%d: %d", i, (int)burst);
+        world_run(&world, 20 * SECOND);
+        int64_t later = index_of(&world, id);
+        cr_assert(i > 0 || (later >= burst + 19 && later <= burst + 21), "%d", (int)later);
+        rules_catch_up(&world, id);
+        world_release(&world);
+    }
+}
+
+Test(replicator, throttlers_out_of_bounds_are_refused)
+{
+    static const struct {
+        const char *attribute;
+        const char *text;
+    } ROWS[] = {
+        {"relative_replication_throttler={ratio=0.}", "Ratio of a relative throttler must be"},
+        {"relative_replication_throttler={window_size=0}", "Window size of a relative throttler"},
+        {"relative_replication_throttler={max_timestamps_to_keep=0}", "must be positive"},
+        {"relative_replication_throttler=5", "must be a map"},
+        {"replication_throttler={period=0}", "\"replication_throttler/period\" must be"},
+        {"replication_throttler=5", "must be a map"},
+    };
+    struct machine_world world;
+    world_init(&world, 1);
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        const char *parameters = world_text(
+            &world,
+            "{type=replicated_table;path=\"//tmp/t\";attributes={dynamic=%%true;" SCHEMA ";%s}}",
+            ROWS[i].attribute);
+        assert_refused(&world, META, "create", parameters, NULL, 1, ROWS[i].text);
+    }
+    world_release(&world);
+}
+
 Test(replicator, batches_are_bounded_by_rows_timestamps_and_data_weight)
 {
     static const struct {
