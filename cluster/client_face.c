@@ -1,6 +1,7 @@
 #include "cluster/client_face.h"
 
 #include "cluster/client_requests.h"
+#include "cluster/command_output.h"
 #include "cluster/identity.h"
 #include "io/wire.h"
 #include "model/yson.h"
@@ -13,6 +14,7 @@ enum {
     SESSION_FLUSH_SIZE = 256 << 10,    // Answers are gathered into messages of about this size.
     SESSION_QUEUE_SIZE_MAX = 32 << 20, // With more to be sent, a session is not read.
     PIECE_SIZE_MAX = 1 << 20,          // Of a command's output.
+    PART_SIZE = 4 << 20,               // Of the answer to a query.
     OUTPUT_QUEUE_SIZE_MAX = 4 << 20,   // With more to be sent, output waits.
 };
 
@@ -86,12 +88,12 @@ struct exchange {
     struct rpc_stream *stream;  // NULL when the client is gone.
     read_function *read;
     bool has_request;
-    bool is_waiting;          // For the machine.
-    struct request *request;  // Answered, and being sent: SELECT.
-    struct buffer output;     // The same: COMMAND.
-    struct buffer parameters; // Of a response: YSON, to go with the last piece.
-    size_t sent_size;
-    size_t sent_count; // Of blocks.
+    bool is_waiting;              // For an answer, or the next part of one.
+    bool is_begun;                // `output` is.
+    struct request *request;      // Answered, and being sent.
+    struct command_output output; // Of a COMMAND.
+    size_t sent_size;             // Of a SELECT's output.
+    size_t sent_count;            // Of its blocks.
     struct exchange *prev;
     struct exchange *next;
 };
@@ -99,78 +101,139 @@ struct exchange {
 static void free_exchange(struct exchange *exchange)
 {
     DL_DELETE(exchange->face->exchanges, exchange);
+    command_output_release(&exchange->output);
     request_free(exchange->request);
-    buffer_release(&exchange->output);
-    buffer_release(&exchange->parameters);
     free(exchange);
 }
 
-// The next piece of output, encoded; false at the end. `*ret_is_last`: whether no other follows.
-static bool next_piece(struct exchange *exchange, struct buffer *piece, bool *ret_is_last)
+enum piece {
+    PIECE,      // And perhaps another one.
+    PIECE_LAST, // The end comes with it.
+    PIECE_NONE, // The end.
+    PIECE_LATER // When the next part is here.
+};
+
+// YSON, to go with the last piece.
+static void print_parameters(const struct request *request, struct buffer *buffer)
 {
-    if (exchange->request) {
-        const struct request *request = exchange->request;
-        if (exchange->sent_count == arr_count(request->block_ends)) return false;
-        size_t end = request->block_ends[exchange->sent_count++];
-        Retable__V1__SelectResponse response = RETABLE__V1__SELECT_RESPONSE__INIT;
-        response.rowset = wire_bytes(
-            slice_from(request->output.data + exchange->sent_size, end - exchange->sent_size));
-        exchange->sent_size = end;
-        bool is_last = exchange->sent_count == arr_count(request->block_ends);
-        *ret_is_last = is_last;
-        if (is_last) response.statistics = wire_bytes(buffer_slice(&exchange->parameters));
-        wire_encode(&response.base, piece);
-        return true;
-    }
-    size_t size = MIN(exchange->output.size - exchange->sent_size, (size_t)PIECE_SIZE_MAX);
-    if (size == 0 && exchange->parameters.size == 0) return false;
-    Retable__V1__ExecuteResponse response = RETABLE__V1__EXECUTE_RESPONSE__INIT;
-    response.output = wire_bytes(slice_from(exchange->output.data + exchange->sent_size, size));
-    exchange->sent_size += size;
-    bool is_last = exchange->sent_size == exchange->output.size;
-    *ret_is_last = is_last;
-    if (is_last) response.response_parameters = wire_bytes(buffer_slice(&exchange->parameters));
-    wire_encode(&response.base, piece);
-    if (is_last) buffer_clear(&exchange->parameters);
-    return true;
+    if (request->response_parameters) yson_print(request->response_parameters, YSON_BINARY, buffer);
 }
 
+static enum piece next_rowset(struct exchange *exchange, struct buffer *piece)
+{
+    const struct request *request = exchange->request;
+    size_t count = arr_count(request->block_ends);
+    if (exchange->sent_count == count) return request->source ? PIECE_LATER : PIECE_NONE;
+    size_t begin = exchange->sent_size;
+    exchange->sent_size = request->block_ends[exchange->sent_count++];
+    bool is_last = exchange->sent_count == count && !request->source;
+    CLEANUP(buffer_releasep) struct buffer parameters = {0};
+    if (is_last) print_parameters(request, &parameters);
+    Retable__V1__SelectResponse response = RETABLE__V1__SELECT_RESPONSE__INIT;
+    response.rowset =
+        wire_bytes(slice_from(request->output.data + begin, exchange->sent_size - begin));
+    response.statistics = wire_bytes(buffer_slice(&parameters));
+    wire_encode(&response.base, piece);
+    return is_last ? PIECE_LAST : PIECE;
+}
+
+static struct error *next_output(
+    struct exchange *exchange, struct buffer *piece, enum piece *ret_piece)
+{
+    struct command_output *output = &exchange->output;
+    struct slice bytes = {0};
+    TRY(command_output_next(output, PIECE_SIZE_MAX, &bytes));
+    bool is_last = command_output_is_end(output);
+    if (bytes.size == 0 && !is_last) {
+        *ret_piece = PIECE_LATER;
+        return NULL;
+    }
+    CLEANUP(buffer_releasep) struct buffer parameters = {0};
+    if (is_last) print_parameters(exchange->request, &parameters);
+    *ret_piece = is_last ? PIECE_LAST : PIECE;
+    if (bytes.size == 0 && parameters.size == 0) {
+        *ret_piece = PIECE_NONE;
+        return NULL;
+    }
+    Retable__V1__ExecuteResponse response = RETABLE__V1__EXECUTE_RESPONSE__INIT;
+    response.output = wire_bytes(bytes);
+    response.response_parameters = wire_bytes(buffer_slice(&parameters));
+    wire_encode(&response.base, piece);
+    return NULL;
+}
+
+// Sends what there is, as far as the stream's queue has room, and asks for the next part.
 static void send_output(struct exchange *exchange)
 {
     CLEANUP(buffer_releasep) struct buffer piece = {0};
     while (rpc_stream_queued_size(exchange->stream) < OUTPUT_QUEUE_SIZE_MAX) {
         struct error *error = NULL;
-        bool is_last = false;
+        enum piece kind = PIECE_NONE;
         buffer_clear(&piece);
-        bool is_more = next_piece(exchange, &piece, &is_last);
-        if (is_last) {
+        if (exchange->request->kind == REQUEST_SELECT) {
+            kind = next_rowset(exchange, &piece);
+        } else {
+            error = next_output(exchange, &piece, &kind);
+        }
+        if (!error && kind == PIECE_LATER) {
+            const struct request *request = TAKE(exchange->request);
+            exchange->is_waiting = true;
+            request->source->resume(request->source); // It may be back at once.
+            return;
+        }
+        if (!error && kind == PIECE_LAST) {
             rpc_stream_send_last(exchange->stream, buffer_slice(&piece));
             return;
         }
-        if (is_more) error = rpc_stream_send(exchange->stream, buffer_slice(&piece));
-        if (is_more && !error) continue;
+        if (!error && kind == PIECE)
+            error = rpc_stream_send(exchange->stream, buffer_slice(&piece));
+        if (!error && kind == PIECE) continue;
         rpc_stream_finish(exchange->stream, error);
         return;
     }
+}
+
+// The rest of an answer in parts is not wanted.
+static void drop_rest(struct exchange *exchange)
+{
+    if (!exchange->request || !exchange->request->source) return;
+    struct request *request = TAKE(exchange->request);
+    request->source->drop(request->source);
+}
+
+// The client is gone, and nobody works on the request.
+static void abandon_exchange(struct exchange *exchange)
+{
+    drop_rest(exchange);
+    free_exchange(exchange);
+}
+
+static struct error *take_answer(struct exchange *exchange)
+{
+    struct request *request = exchange->request;
+    if (request->error) return TAKE(request->error);
+    exchange->sent_size = 0;
+    exchange->sent_count = 0;
+    if (request->kind == REQUEST_SELECT) return NULL;
+    if (exchange->is_begun) {
+        command_output_feed(&exchange->output);
+        return NULL;
+    }
+    exchange->is_begun = true;
+    const char *encoding = NULL;
+    return command_output_begin(&exchange->output, request, SLICE_OF(""), &encoding);
 }
 
 static void on_exchange_answered(struct request_owner *owner, struct request *request)
 {
     struct exchange *exchange = (struct exchange *)owner;
     exchange->is_waiting = false;
+    exchange->request = request;
     if (!exchange->stream) {
-        request_free(request);
-        free_exchange(exchange);
+        abandon_exchange(exchange);
         return;
     }
-    struct error *error = TAKE(request->error);
-    if (!error && request->kind == REQUEST_COMMAND)
-        error = request_write_output(request, &exchange->output);
-    if (!error) error = buffer_check(&exchange->output, "Output of a command");
-    if (!error && request->response_parameters)
-        yson_print(request->response_parameters, YSON_BINARY, &exchange->parameters);
-    if (!error && request->kind == REQUEST_SELECT) exchange->request = TAKE(request);
-    request_free(request);
+    struct error *error = take_answer(exchange);
     if (error) {
         rpc_stream_finish(exchange->stream, error);
     } else {
@@ -217,6 +280,7 @@ static void on_exchange_message(void *context, struct rpc_stream *stream, struct
         return;
     }
     identity_read(request, rpc_stream_header(stream, USER_HEADER_GRPC));
+    request->part_size_min = PART_SIZE;
     exchange->is_waiting = true;
     loop_submit(loop, request, &exchange->owner);
 }
@@ -241,7 +305,7 @@ static void on_exchange_closed(void *context, struct rpc_stream *stream, struct 
     struct exchange *exchange = context;
     error_free(error);
     exchange->stream = NULL;
-    if (!exchange->is_waiting) free_exchange(exchange);
+    if (!exchange->is_waiting) abandon_exchange(exchange);
 }
 
 static const struct rpc_stream_handler EXECUTE = {
@@ -438,6 +502,18 @@ struct client_face *client_face_new(struct loop *loop)
     struct client_face *face = must_alloc(calloc(1, sizeof *face));
     face->loop = loop;
     return face;
+}
+
+void client_face_stop(struct client_face *face)
+{
+    struct exchange *exchange = NULL;
+    struct exchange *next = NULL;
+    DL_FOREACH_SAFE (face->exchanges, exchange, next) {
+        if (!exchange->request || !exchange->request->source) continue;
+        drop_rest(exchange);
+        struct error *error = error_new(ERROR_RPC_UNAVAILABLE, "The server is being shut down");
+        rpc_stream_finish(exchange->stream, error);
+    }
 }
 
 void client_face_free(struct client_face *face)

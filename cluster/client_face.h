@@ -14,6 +14,10 @@ struct client_face;
 // The loop is borrowed.
 MUST_USE struct client_face *client_face_new(struct loop *loop);
 
+// Ends the answers that are being given in parts. To be called while those who make them, and the
+// rpc, are still there.
+void client_face_stop(struct client_face *face);
+
 // After the rpc has been freed, and with it everything that could call the face.
 void client_face_free(struct client_face *face);
 

@@ -447,6 +447,7 @@ static void daemon_release(struct daemon *daemon)
     end_signal_thread(daemon);
     // First who may be called by others, last what they call.
     http_face_close(daemon->http_face);
+    if (daemon->client_face) client_face_stop(daemon->client_face);
     if (daemon->readers) readers_free(daemon->readers);
     rpc_free(daemon->loop.rpc);
     links_free(daemon->links);

@@ -7,15 +7,22 @@
 #include "model/yson.h"
 #include "proto/retable/v1/client.pb-c.h"
 
+#include <stddef.h>
+
 #define LOOKUP_METHOD "/retable.v1.Client/Lookup"
 #define SELECT_METHOD "/retable.v1.Client/Select"
 
 #define TIMEOUT_US UINT64_C(30000000)
 
-struct forward {       // In the request's arena.
+struct forward { // In the request's arena.
+    struct request_source source;
     struct loop *loop; // Borrowed.
     struct request *request;
     struct slice cluster;
+    struct rpc_stream *stream; // Of a query, until it is closed.
+    bool has_parts;            // Part of the answer was given away: it cannot begin anew.
+    bool is_out;               // A part is with the request's owner.
+    struct error *error;       // How the stream has ended meanwhile. Owned.
 };
 
 // protobuf-c has no const, but does not write to what it encodes.
@@ -45,10 +52,13 @@ static void finish(const struct forward *forward, struct error *error)
     struct loop *loop = forward->loop;
     loop_tick(loop);
     request->output_kind = OUTPUT_ROWSET;
+    request->source = NULL;
     if (error) {
         error = error_wrap(
             error, error_code(error), "Read from cluster %.*s failed", SLICE(forward->cluster));
-        if (machine_read_again(loop->machine, request, error)) {
+        if (forward->has_parts) {
+            request->error = error;
+        } else if (machine_read_again(loop->machine, request, error)) {
             loop->is_hurried = true;
             return;
         }
@@ -109,12 +119,57 @@ static void forward_lookup(struct forward *forward, struct rpc_channel *channel)
 // -------------------------------------------------------------------------------------------------
 // Queries
 
+// Answers with what has come so far; the stream waits until the owner wants more.
+static void give_part(struct forward *forward)
+{
+    struct request *request = forward->request;
+    forward->has_parts = true;
+    forward->is_out = true;
+    rpc_stream_pause_reading(forward->stream);
+    request->output_kind = OUTPUT_ROWSET;
+    request->source = &forward->source;
+    loop_tick(forward->loop);
+    loop_answer(forward->loop, request); // The forward may be gone then.
+}
+
+static struct forward *forward_of(struct request_source *source)
+{
+    return (struct forward *)((char *)source - offsetof(struct forward, source));
+}
+
+static void resume_forward(struct request_source *source)
+{
+    struct forward *forward = forward_of(source);
+    forward->is_out = false;
+    buffer_clear(&forward->request->output);
+    arr_clear(forward->request->block_ends);
+    if (forward->stream) {
+        rpc_stream_resume_reading(forward->stream);
+    } else {
+        finish(forward, TAKE(forward->error));
+    }
+}
+
+static void drop_forward(struct request_source *source)
+{
+    struct forward *forward = forward_of(source);
+    struct request *request = forward->request;
+    if (forward->stream) {
+        rpc_stream_drop(
+            forward->stream, error_new(ERROR_CANCELED, "The rest of the answer is not wanted"));
+    }
+    error_free(forward->error);
+    loop_forget(forward->loop, request);
+    request_free(request);
+}
+
 static void on_rowset(void *context, struct rpc_stream *stream, struct slice bytes)
 {
     struct forward *forward = context;
     struct request *request = forward->request;
     struct arena arena CLEANUP(arena_releasep) = {0};
     Retable__V1__SelectResponse *response = NULL;
+    bool is_last = false;
     struct error *error = WIRE_DECODE(&arena, retable__v1__select_response, bytes, &response);
     if (!error) {
         buffer_append_slice(&request->output, wire_slice(response->rowset));
@@ -124,15 +179,26 @@ static void on_rowset(void *context, struct rpc_stream *stream, struct slice byt
     if (!error && response->statistics.len > 0) {
         struct slice statistics = wire_slice(response->statistics);
         error = yson_parse(&request->arena, statistics, &request->response_parameters);
+        is_last = true;
     }
-    if (error) rpc_stream_finish(stream, error);
+    bool is_part = request->part_size_min > 0 && request->output.size >= request->part_size_min;
+    if (error) {
+        rpc_stream_finish(stream, error);
+    } else if (is_part && !is_last) {
+        give_part(forward);
+    }
 }
 
 static void on_selected(void *context, struct rpc_stream *stream, struct error *error)
 {
     (void)stream;
     struct forward *forward = context;
-    if (!error && arr_count(forward->request->block_ends) == 0)
+    forward->stream = NULL;
+    if (forward->is_out) {
+        forward->error = error;
+        return;
+    }
+    if (!error && !forward->has_parts && arr_count(forward->request->block_ends) == 0)
         error = error_new(ERROR_GENERIC, "The answer has no rowset");
     finish(forward, error);
 }
@@ -164,15 +230,21 @@ static void forward_select(struct forward *forward, struct rpc_channel *channel)
     select.upstream_replica_id = wire_guid(request->upstream_replica_id, id_bytes);
     CLEANUP(buffer_releasep) struct buffer message = {0};
     wire_encode(&select.base, &message);
-    struct rpc_stream *stream = rpc_stream_open(channel, SELECT_METHOD, &SELECT, forward);
-    rpc_stream_finish(stream, rpc_stream_send(stream, buffer_slice(&message)));
+    forward->stream = rpc_stream_open(channel, SELECT_METHOD, &SELECT, forward);
+    struct error *error = rpc_stream_send(forward->stream, buffer_slice(&message));
+    rpc_stream_finish(forward->stream, error);
 }
 
 void forward_read(
     struct loop *loop, struct links *links, struct request *request, struct slice cluster)
 {
     struct forward *forward = ARENA_NEW(&request->arena, struct forward, 1);
-    *forward = (struct forward){.loop = loop, .request = request, .cluster = cluster};
+    *forward = (struct forward){
+        .source = {.resume = resume_forward, .drop = drop_forward},
+        .loop = loop,
+        .request = request,
+        .cluster = cluster,
+    };
     request->deadline_us = MIN(request->deadline_us, loop->now_us + TIMEOUT_US);
     buffer_init(&request->output, READ_OUTPUT_SIZE_MAX);
     struct rpc_channel *channel = links_channel(links, cluster);

@@ -1,10 +1,10 @@
 #include "cluster/http_face.h"
 
+#include "cluster/command_output.h"
 #include "cluster/commands/commands.h"
 #include "cluster/core/subjects.h"
 #include "cluster/http_body.h"
 #include "cluster/http_error.h"
-#include "cluster/http_output.h"
 #include "cluster/http_parameters.h"
 #include "cluster/identity.h"
 #include "cluster/metrics.h"
@@ -56,7 +56,7 @@ struct exchange {
     unsigned status;     // Of the error.
     struct buffer page;  // That the loop has made.
     const char *page_type;
-    struct http_output output;
+    struct command_output output;
     bool has_asked;    // For the next part of a query's answer.
     bool wants_part;   // The same, on its way to the loop.
     bool is_abandoned; // The client is gone, and the rest of the answer is not wanted.
@@ -398,20 +398,23 @@ static void add_error_trailers(struct exchange *exchange, const struct error *er
 static enum http_read read_output(void *context, char *to, size_t size_max, size_t *ret_size)
 {
     struct exchange *exchange = context;
-    struct http_output *output = &exchange->output;
+    struct command_output *output = &exchange->output;
     if (exchange->has_asked) { // And we were resumed with the next part.
         exchange->has_asked = false;
         if (exchange->error) return HTTP_READ_BROKEN; // The server is being shut down.
-        http_output_feed(output);
+        command_output_feed(output);
     }
+    struct slice piece = {0};
     struct error *error = TAKE(exchange->request->error);
-    if (!error) error = http_output_read(output, to, size_max, ret_size);
-    if (!error && *ret_size == 0 && output->is_starved) {
+    if (!error) error = command_output_next(output, size_max, &piece);
+    if (!error && piece.size == 0 && output->is_starved) {
         exchange->has_asked = true;
         exchange->wants_part = true;
         submit(exchange);
         return HTTP_READ_LATER;
     }
+    if (piece.size > 0) memcpy(to, piece.data, piece.size);
+    *ret_size = piece.size;
     if (!error) return *ret_size > 0 ? HTTP_READ_MORE : HTTP_READ_END;
     add_error_trailers(exchange, error);
     error_free(error);
@@ -423,7 +426,7 @@ static struct error *begin_answer(struct exchange *exchange, const char **ret_en
     struct request *request = exchange->request;
     if (request->error) return TAKE(request->error);
     struct slice accepted = http_header(exchange->http, "Accept-Encoding");
-    return http_output_begin(&exchange->output, request, accepted, ret_encoding);
+    return command_output_begin(&exchange->output, request, accepted, ret_encoding);
 }
 
 // Says what a failed command was about, like the real proxy.
@@ -786,7 +789,7 @@ static void on_resumed(void *context)
 static void free_exchange(struct exchange *exchange)
 {
     http_body_release(&exchange->body);
-    http_output_release(&exchange->output);
+    command_output_release(&exchange->output);
     request_free(exchange->request);
     buffer_release(&exchange->page);
     error_free(exchange->error);

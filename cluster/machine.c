@@ -4,7 +4,6 @@
 #include "cluster/core/layout.h"
 #include "cluster/core/subjects.h"
 #include "coordinator/core/sessions.h"
-#include "model/rowset.h"
 
 struct error *machine_new(
     const struct cell_options *options,
@@ -75,27 +74,6 @@ void machine_request(struct machine *machine, struct request *request)
     case REQUEST_ABORT_TRANSACTION: machine_abort_transaction(machine, request); return;
     case REQUEST_MODIFY: machine_modify(machine, request); return;
     }
-}
-
-struct error *request_write_output(struct request *request, struct buffer *output)
-{
-    const struct format *format = &request->output_format;
-    if (request->output_kind != OUTPUT_ROWSET) {
-        struct node *node = command_result(request);
-        return node ? format_write_node(format, node, output) : NULL;
-    }
-    CLEANUP(arena_releasep) struct arena scratch = {0};
-    size_t begin = 0;
-    size_t block_count = arr_count(request->block_ends);
-    for (size_t i = 0; i < MAX(block_count, (size_t)1); i++) {
-        size_t end = block_count > 0 ? request->block_ends[i] : request->output.size;
-        struct arena arena CLEANUP(arena_releasep) = {0};
-        struct rowset rowset;
-        TRY(rowset_decode(&arena, slice_from(request->output.data + begin, end - begin), &rowset));
-        TRY(format_write_rows(&scratch, format, &rowset, output));
-        begin = end;
-    }
-    return NULL;
 }
 
 // -------------------------------------------------------------------------------------------------

@@ -127,10 +127,6 @@ void machine_each_peer(
 // Sets //sys/clusters/<name>/address, as a daemon's configuration has it.
 void machine_set_peer(struct machine *machine, struct slice cluster, struct slice address);
 
-// Writes what a REQUEST_COMMAND answered in the format it asked for; nothing for a command without
-// output.
-MUST_USE struct error *request_write_output(struct request *request, struct buffer *output);
-
 // Also for the commands (cluster/commands): they take the request over. In read_routes.c:
 void machine_lookup(struct machine *machine, struct request *request);
 void machine_select(struct machine *machine, struct request *request);

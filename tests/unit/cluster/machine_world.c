@@ -1,5 +1,6 @@
 #include "machine_world.h"
 
+#include "cluster/commands/commands.h"
 #include "cluster/reads.h"
 #include "model/yson.h"
 
@@ -303,6 +304,28 @@ bool world_is_answered(const struct machine_world *world, const struct request *
     return false;
 }
 
+// What a command answered, in the format it asked for; nothing for a command without output.
+static struct error *write_output(struct request *request, struct buffer *output)
+{
+    const struct format *format = &request->output_format;
+    if (request->output_kind != OUTPUT_ROWSET) {
+        struct node *node = command_result(request);
+        return node ? format_write_node(format, node, output) : NULL;
+    }
+    CLEANUP(arena_releasep) struct arena scratch = {0};
+    size_t begin = 0;
+    size_t block_count = arr_count(request->block_ends);
+    for (size_t i = 0; i < MAX(block_count, (size_t)1); i++) {
+        size_t end = block_count > 0 ? request->block_ends[i] : request->output.size;
+        struct arena arena CLEANUP(arena_releasep) = {0};
+        struct rowset rowset;
+        TRY(rowset_decode(&arena, slice_from(request->output.data + begin, end - begin), &rowset));
+        TRY(format_write_rows(&scratch, format, &rowset, output));
+        begin = end;
+    }
+    return NULL;
+}
+
 const char *world_finish(struct machine_world *world, struct request *request)
 {
     uint64_t until_us = world->now_us + PATIENCE_US;
@@ -316,7 +339,7 @@ const char *world_finish(struct machine_world *world, struct request *request)
     error_free(world->error);
     world->error = TAKE(request->error);
     CLEANUP(buffer_releasep) struct buffer output = {0};
-    if (!world->error) world->error = request_write_output(request, &output);
+    if (!world->error) world->error = write_output(request, &output);
     CLEANUP(buffer_releasep) struct buffer response = {0};
     if (request->response_parameters)
         yson_print(request->response_parameters, YSON_TEXT, &response);

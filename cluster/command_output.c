@@ -1,4 +1,4 @@
-#include "cluster/http_output.h"
+#include "cluster/command_output.h"
 
 #include "cluster/commands/commands.h"
 
@@ -7,7 +7,7 @@ enum {
     PLAIN_SIZE_MAX = 4 << 10, // Whole answers up to this size are not worth compressing.
 };
 
-static void open_block(struct http_output *output)
+static void open_block(struct command_output *output)
 {
     const struct request *request = output->request;
     output->is_block_open = output->block_begin < request->output.size;
@@ -24,7 +24,8 @@ static void open_block(struct http_output *output)
 }
 
 // Formats rows into `text` until it is long enough, or there are none any more.
-static struct error *format_rows(struct http_output *output, struct buffer *text, bool *ret_is_end)
+static struct error *format_rows(
+    struct command_output *output, struct buffer *text, bool *ret_is_end)
 {
     while (text->size < PIECE_SIZE) {
         if (!output->is_block_open) open_block(output);
@@ -51,14 +52,14 @@ static struct error *format_rows(struct http_output *output, struct buffer *text
     return NULL;
 }
 
-static struct error *format_node(struct http_output *output, struct buffer *text)
+static struct error *format_node(struct command_output *output, struct buffer *text)
 {
     struct node *node = command_result(output->request);
     return node ? format_write_node(&output->request->output_format, node, text) : NULL;
 }
 
 // Makes the next piece ready.
-static struct error *fill(struct http_output *output)
+static struct error *fill(struct command_output *output)
 {
     CLEANUP(buffer_releasep) struct buffer text = {0};
     bool is_rows = output->request->output_kind == OUTPUT_ROWSET;
@@ -77,8 +78,8 @@ static struct error *fill(struct http_output *output)
     return NULL;
 }
 
-struct error *http_output_begin(
-    struct http_output *output,
+struct error *command_output_begin(
+    struct command_output *output,
     struct request *request,
     struct slice accepted,
     const char **ret_encoding)
@@ -105,20 +106,24 @@ struct error *http_output_begin(
     return NULL;
 }
 
-struct error *http_output_read(
-    struct http_output *output, char *to, size_t size_max, size_t *ret_size)
+struct error *command_output_next(
+    struct command_output *output, size_t size_max, struct slice *ret_piece)
 {
     // A piece may be kept back by the encoder as a whole.
     while (output->sent_size == output->ready.size && !output->is_complete && !output->is_starved)
         TRY(fill(output));
     size_t size = MIN(output->ready.size - output->sent_size, size_max);
-    if (size > 0) memcpy(to, output->ready.data + output->sent_size, size);
+    *ret_piece = slice_from(output->ready.data + output->sent_size, size);
     output->sent_size += size;
-    *ret_size = size;
     return NULL;
 }
 
-void http_output_feed(struct http_output *output)
+bool command_output_is_end(const struct command_output *output)
+{
+    return output->is_complete && output->sent_size == output->ready.size;
+}
+
+void command_output_feed(struct command_output *output)
 {
     output->is_starved = false;
     output->block = 0;
@@ -126,7 +131,7 @@ void http_output_feed(struct http_output *output)
     output->is_block_open = false;
 }
 
-void http_output_release(struct http_output *output)
+void command_output_release(struct command_output *output)
 {
     encoder_free(TAKE(output->encoder));
     buffer_release(&output->ready);
