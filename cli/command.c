@@ -508,6 +508,25 @@ const struct command COMMANDS[] = {
         .options = {PLACED("user", "the user"), PLACED("permission", "read, write, mount, administer, ..."), NODE, FORMAT_OUT},
     },
     {
+        .name = "issue-token",
+        .summary = "Make a token for a user, and print it: this once",
+        .output = OUTPUT_SCALAR,
+        .default_format = TEXT_YSON,
+        .options = {PLACED("user", "the user")},
+    },
+    {
+        .name = "revoke-token",
+        .summary = "Make a token of a user invalid",
+        .options = {PLACED("user", "the user"), PLACED("token-sha256", "the token's SHA-256, as list-user-tokens prints it")},
+    },
+    {
+        .name = "list-user-tokens",
+        .summary = "Print the SHA-256 of each token of a user",
+        .output = OUTPUT_STRUCTURED,
+        .default_format = PRETTY_YSON,
+        .options = {PLACED("user", "the user"), FORMAT_OUT},
+    },
+    {
         .name = "whoami",
         .execute = "get_current_user",
         .summary = "Print as whom commands are executed",

@@ -241,7 +241,7 @@ int main(int argc, char **argv)
     }
     struct retable_client *client = retable_client_new(address, &(struct retable_options){0});
     const char *user = invocation.user ? invocation.user : getenv("YT_USER");
-    CLEANUP(error_freep) struct error *error = retable_client_identify(client, user);
+    CLEANUP(error_freep) struct error *error = retable_client_identify(client, NULL, user);
     if (!error)
         error = invocation.wants_watch ? watch(client, &invocation) : run(client, &invocation);
     if (fflush(stdout) != 0 && !error)

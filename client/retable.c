@@ -5,6 +5,7 @@
 #include "client/session.h"
 #include "io/clock.h"
 #include "io/rpc.h"
+#include "io/token.h"
 #include "io/wire.h"
 
 #include <assert.h>
@@ -46,6 +47,30 @@ struct retable_client {
     uint64_t execution_count;
 };
 
+static struct error *set_token(struct retable_client *client, struct slice token)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    const char *value = token.size > 0 ? arena_print(&arena, "OAuth %.*s", SLICE(token)) : "";
+    return rpc_channel_set_header(client->channel, "authorization", slice_from_text(value));
+}
+
+// As official clients find it. Without a token, or with one that cannot be read, the server says
+// what is missing.
+static void set_default_token(struct retable_client *client)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct slice token = {0};
+    const char *given = getenv("YT_TOKEN");
+    const char *home = getenv("HOME");
+    if (given) {
+        token = slice_from_text(given);
+    } else if (home) {
+        const char *path = arena_print(&arena, "%s/.yt/token", home);
+        error_free(secret_read_file(&arena, path, &token));
+    }
+    error_free(set_token(client, token));
+}
+
 struct retable_client *retable_client_new(
     const char *address, const struct retable_options *options)
 {
@@ -55,12 +80,15 @@ struct retable_client *retable_client_new(
         options->request_count_max ? options->request_count_max : REQUEST_COUNT_MAX_DEFAULT;
     client->rpc = rpc_new(&(struct rpc_options){.message_size_max = MESSAGE_SIZE_MAX});
     client->channel = rpc_channel_open(client->rpc, address, &(struct rpc_channel_options){0});
+    set_default_token(client);
     client->session = session_new(client->channel, client->address, client->request_count_max);
     return client;
 }
 
-struct error *retable_client_identify(struct retable_client *client, const char *user)
+struct error *retable_client_identify(
+    struct retable_client *client, const char *token, const char *user)
 {
+    if (token) TRY(set_token(client, slice_from_text(token)));
     return rpc_channel_set_header(
         client->channel, "x-yt-user-name", slice_from_text(user ? user : ""));
 }

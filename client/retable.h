@@ -38,9 +38,11 @@ struct retable_options {
 MUST_USE struct retable_client *retable_client_new(
     const char *address, const struct retable_options *options);
 
-// Says who asks; to be called before the first request. `user`, to act as, which only superusers
-// may; NULL for oneself. Fails if it is not printable ASCII.
-MUST_USE struct error *retable_client_identify(struct retable_client *client, const char *user);
+// Says who asks; to be called before the first request. `token` may be NULL for the one that the
+// client begins with: $YT_TOKEN, or what ~/.yt/token has. `user` is whom to act as, which only
+// superusers may; NULL for oneself. Fails if they are not printable ASCII.
+MUST_USE struct error *retable_client_identify(
+    struct retable_client *client, const char *token, const char *user);
 
 // What is under way is called back with ERROR_CANCELED. NULL is allowed.
 void retable_client_free(struct retable_client *client);

@@ -59,7 +59,13 @@ static void start_unary(
         return;
     }
     request->deadline_us = MIN(request->deadline_us, rpc_call_deadline_us(call));
-    identity_read(request, rpc_call_header(call, USER_HEADER_GRPC));
+    struct identity identity;
+    identity_read(
+        &identity,
+        face->loop->peer_secret,
+        rpc_call_header(call, AUTHORIZATION_HEADER_GRPC),
+        rpc_call_header(call, USER_HEADER_GRPC));
+    identity_give(&identity, request);
     struct unary *unary = ARENA_NEW(&request->arena, struct unary, 1);
     unary->owner.on_answered = on_unary_answered;
     unary->call = call;
@@ -262,6 +268,16 @@ static void on_select_open(void *context, struct rpc_stream *stream)
     open_exchange(context, stream, client_read_select);
 }
 
+static void identify(
+    const struct loop *loop, const struct rpc_stream *stream, struct identity *identity)
+{
+    identity_read(
+        identity,
+        loop->peer_secret,
+        rpc_stream_header(stream, AUTHORIZATION_HEADER_GRPC),
+        rpc_stream_header(stream, USER_HEADER_GRPC));
+}
+
 static void on_exchange_message(void *context, struct rpc_stream *stream, struct slice message)
 {
     struct exchange *exchange = context;
@@ -279,7 +295,9 @@ static void on_exchange_message(void *context, struct rpc_stream *stream, struct
         rpc_stream_finish(stream, error);
         return;
     }
-    identity_read(request, rpc_stream_header(stream, USER_HEADER_GRPC));
+    struct identity identity;
+    identify(loop, stream, &identity);
+    identity_give(&identity, request);
     request->part_size_min = PART_SIZE;
     exchange->is_waiting = true;
     loop_submit(loop, request, &exchange->owner);
@@ -330,6 +348,7 @@ static const struct rpc_stream_handler SELECT = {
 struct client_session {
     struct client_face *face;  // Borrowed.
     struct rpc_stream *stream; // NULL when the client is gone.
+    struct identity identity;  // Borrows from the stream.
     uint64_t waiting_count;    // Requests under way.
     bool is_ended;             // The client sends no more.
     bool is_finished;          // We send no more.
@@ -398,6 +417,7 @@ static void on_session_open(void *context, struct rpc_stream *stream)
     struct client_session *session = must_alloc(calloc(1, sizeof *session));
     session->face = face;
     session->stream = stream;
+    identify(face->loop, stream, &session->identity);
     DL_APPEND(face->sessions, session);
     rpc_stream_set_context(stream, session);
 }
@@ -432,7 +452,7 @@ static struct error *start_entry(struct client_session *session, struct slice by
     entry->owner.on_answered = on_entry_answered;
     entry->session = session;
     entry->id = id;
-    identity_read(request, rpc_stream_header(session->stream, USER_HEADER_GRPC));
+    identity_give(&session->identity, request);
     session->waiting_count++;
     loop_submit(loop, request, &entry->owner);
     return NULL;

@@ -11,6 +11,7 @@
 #include "io/config.h"
 #include "io/process.h"
 #include "io/rocks_store.h"
+#include "io/token.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,6 +39,8 @@ enum {
 struct daemon {
     const struct daemon_options *options; // Borrowed.
     struct config config;
+    struct arena secrets;
+    char root_token_hash[TOKEN_HASH_SIZE];
     struct log log;
     struct store *store;
     struct loop loop;
@@ -305,6 +308,19 @@ static uint64_t random_number(void)
     return number;
 }
 
+static struct error *read_secrets(struct daemon *daemon)
+{
+    const struct config *config = &daemon->config;
+    struct arena *arena = &daemon->secrets;
+    struct slice token = {0};
+    if (config->root_token_file) {
+        TRY(secret_read_file(arena, config->root_token_file, &token));
+        token_hash(token, daemon->root_token_hash);
+    }
+    if (!config->peer_secret_file) return NULL;
+    return secret_read_file(arena, config->peer_secret_file, &daemon->loop.peer_secret);
+}
+
 static struct error *make_machine(struct daemon *daemon)
 {
     const struct config *config = &daemon->config;
@@ -312,6 +328,9 @@ static struct error *make_machine(struct daemon *daemon)
         .store = daemon->store,
         .cluster_name = slice_from_text(config->cluster_name),
         .is_meta = daemon->options->is_meta,
+        .requires_authentication = config->requires_authentication,
+        .root_token_hash =
+            slice_from(daemon->root_token_hash, config->root_token_file ? TOKEN_HASH_SIZE : 0),
         .cell_tag = config->cell_tag,
         .incarnation = random_number(),
         .seed = random_number(),
@@ -397,6 +416,7 @@ static struct error *start(struct daemon *daemon)
 {
     struct loop *loop = &daemon->loop;
     process_raise_file_limit();
+    TRY(read_secrets(daemon));
     TRY(open_store(daemon));
     loop->log = &daemon->log;
     loop->rpc = rpc_new(&(struct rpc_options){
@@ -460,6 +480,7 @@ static void daemon_release(struct daemon *daemon)
     error_free(daemon->loop.disk_error);
     store_close(daemon->store);
     config_release(&daemon->config);
+    arena_release(&daemon->secrets);
 }
 
 int daemon_main(int argc, char **argv, const struct daemon_options *options)

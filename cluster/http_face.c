@@ -312,6 +312,17 @@ static bool is_post(const struct exchange *exchange)
     return slice_equal_text(http_method(exchange->http), "POST");
 }
 
+static void read_identity(const struct exchange *exchange, struct request *request)
+{
+    struct identity identity;
+    identity_read(
+        &identity,
+        exchange->face->options.loop->peer_secret,
+        http_header(exchange->http, AUTHORIZATION_HEADER),
+        http_header(exchange->http, USER_HEADER));
+    identity_give(&identity, request);
+}
+
 static void begin_command(struct exchange *exchange, int api_version)
 {
     struct request *request = request_new(REQUEST_COMMAND);
@@ -321,7 +332,7 @@ static void begin_command(struct exchange *exchange, int api_version)
     request->api_version = (uint8_t)api_version;
     request->host = arena_copy(&request->arena, own_address(exchange));
     request->part_size_min = PART_SIZE;
-    identity_read(request, http_header(exchange->http, USER_HEADER));
+    read_identity(exchange, request);
     struct error *error = read_parameters(exchange->http, &request->arena, &request->parameters);
     struct format format = {.kind = FORMAT_YSON, .yson = YSON_TEXT};
     if (!error) error = http_parameters_format(request->parameters, "input_format", &format);
@@ -618,7 +629,7 @@ static struct slice identify(struct exchange *exchange)
 {
     struct request *request = request_new(REQUEST_COMMAND);
     exchange->request = request; // Whose arena has the name.
-    identity_read(request, http_header(exchange->http, USER_HEADER));
+    read_identity(exchange, request);
     struct error *error = machine_identify(exchange->face->options.loop->machine, request);
     if (error) fail(exchange, 401, error);
     return request->user;

@@ -22,6 +22,7 @@ struct link {                    // One stream; another one gets another link.
     struct rpc_stream *stream;
     uint64_t id;
     bool is_up;              // The machine knows it, or may.
+    bool has_spoken;         // Of an outgoing one: the other side takes us.
     bool is_failed;          // Ended by us: nothing more goes in or out.
     struct message **queued; // stb array. Owned.
     UT_hash_handle hh;
@@ -128,6 +129,22 @@ static void flush_link(struct link *link)
     if (error) fail_link(link, error);
 }
 
+// A side that does not take us ends the stream before it says anything.
+static void greet(struct link *link)
+{
+    struct neighbour *neighbour = link->neighbour;
+    if (!neighbour || link->has_spoken) return;
+    link->has_spoken = true;
+    neighbour->backoff_us = 0;
+    neighbour->is_loss_logged = false;
+    log_info(
+        link->links->loop->log,
+        "Link is up",
+        LOG_TEXT("cluster", neighbour->cluster),
+        LOG_TEXT("address", neighbour->address),
+        LOG_U64("link", link->id));
+}
+
 static void on_message(void *context, struct rpc_stream *stream, struct slice bytes)
 {
     (void)stream;
@@ -135,6 +152,7 @@ static void on_message(void *context, struct rpc_stream *stream, struct slice by
     struct loop *loop = link->links->loop;
     loop_tick(loop);
     if (link->is_failed) return;
+    greet(link);
     if (loop->disk_error && !link->neighbour) {
         fail_link(link, error_copy(loop->disk_error)); // It carries rows.
         return;
@@ -155,6 +173,21 @@ static void on_message(void *context, struct rpc_stream *stream, struct slice by
 // -------------------------------------------------------------------------------------------------
 // Incoming
 
+// replicator-identity: who feeds tables here is a cluster that has the secret.
+static struct error *check_peer(const struct links *links, const struct rpc_stream *stream)
+{
+    const struct loop *loop = links->loop;
+    struct identity identity;
+    struct slice shown = rpc_stream_header(stream, AUTHORIZATION_HEADER_GRPC);
+    identity_read(&identity, loop->peer_secret, shown, (struct slice){0});
+    if (identity.is_peer || !loop->machine->cell.options.requires_authentication) return NULL;
+    return error_new(
+        shown.size > 0 ? ERROR_INVALID_CREDENTIALS : ERROR_AUTHENTICATION_ERROR,
+        "Cluster \"%.*s\" takes replication from clusters with its peer secret only: set "
+        "authentication/peer_secret_file",
+        SLICE(buffer_slice(&loop->machine->cell.cluster_name)));
+}
+
 static void on_incoming_open(void *context, struct rpc_stream *stream)
 {
     struct links *links = context;
@@ -162,6 +195,11 @@ static void on_incoming_open(void *context, struct rpc_stream *stream)
     struct link *link = add_link(links, NULL, stream);
     link->is_up = true;
     rpc_stream_set_context(stream, link);
+    struct error *error = check_peer(links, stream);
+    if (error) {
+        fail_link(link, error);
+        return;
+    }
     char *peer = rpc_stream_peer(stream);
     log_info(links->loop->log, "Link has come", LOG_TEXT("peer", peer), LOG_U64("link", link->id));
     free(peer);
@@ -196,15 +234,7 @@ static void on_outgoing_open(void *context, struct rpc_stream *stream)
     struct loop *loop = link->links->loop;
     loop_tick(loop);
     if (link->is_failed) return;
-    neighbour->backoff_us = 0;
-    neighbour->is_loss_logged = false;
     link->is_up = true;
-    log_info(
-        loop->log,
-        "Link is up",
-        LOG_TEXT("cluster", neighbour->cluster),
-        LOG_TEXT("address", neighbour->address),
-        LOG_U64("link", link->id));
     machine_link_up(loop->machine, link->id, slice_from_text(neighbour->cluster));
 }
 
@@ -259,6 +289,18 @@ static struct neighbour *find_neighbour(const struct links *links, struct slice 
     return neighbour;
 }
 
+static void show_secret(const struct links *links, struct rpc_channel *channel)
+{
+    struct arena arena CLEANUP(arena_releasep) = {0};
+    struct slice secret = links->loop->peer_secret;
+    if (secret.size == 0) return;
+    const char *value = arena_print(&arena, "Peer %.*s", SLICE(secret));
+    struct error *error =
+        rpc_channel_set_header(channel, AUTHORIZATION_HEADER_GRPC, slice_from_text(value));
+    assert(!error); // It was checked when it was read.
+    error_free(error);
+}
+
 static void want(void *context, struct slice cluster, struct slice address)
 {
     struct links *links = context;
@@ -278,6 +320,7 @@ static void want(void *context, struct slice cluster, struct slice address)
         neighbour->address = must_alloc(strndup(address.data, address.size));
         neighbour->channel = rpc_channel_open(
             links->loop->rpc, neighbour->address, &(struct rpc_channel_options){0});
+        show_secret(links, neighbour->channel);
         HASH_ADD_KEYPTR(hh, links->neighbours, neighbour->cluster, cluster.size, neighbour);
     }
     neighbour->is_wanted = true;

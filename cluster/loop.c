@@ -2,6 +2,7 @@
 
 #include "cluster/commands/commands.h"
 #include "io/clock.h"
+#include "io/token.h"
 
 void loop_tick(struct loop *loop)
 {
@@ -48,6 +49,17 @@ static struct error *check_admission(const struct loop *loop, const struct reque
     return NULL;
 }
 
+// Randomness is not the machine's: a command that gives a token out brings a new one with it.
+static void bring_token(struct request *request)
+{
+    char token[TOKEN_TEXT_MAX];
+    char hash[TOKEN_HASH_SIZE];
+    token_make(token);
+    token_hash(slice_from_text(token), hash);
+    request->new_token = arena_copy(&request->arena, slice_from_text(token));
+    request->new_token_hash = arena_copy(&request->arena, slice_from(hash, sizeof hash));
+}
+
 void loop_submit(struct loop *loop, struct request *request, struct request_owner *owner)
 {
     owner->request_size = request->arena.size;
@@ -59,6 +71,7 @@ void loop_submit(struct loop *loop, struct request *request, struct request_owne
         request->error = error;
         loop_answer(loop, request);
     } else {
+        if (slice_equal_text(request->command, "issue_token")) bring_token(request);
         machine_request(loop->machine, request);
     }
 }

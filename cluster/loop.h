@@ -15,6 +15,7 @@ struct loop {
     struct machine *machine; // Borrowed, like what follows.
     struct rpc *rpc;
     const struct log *log;
+    struct slice peer_secret; // That clusters share; empty if there is none.
     uint64_t now_us;          // Of this turn.
     bool is_ticked;           // In this turn, the machine knows the time.
     bool is_hurried;          // Something happened that the next turn must look at without waiting.

@@ -1,6 +1,7 @@
 #include "cluster/machine.h"
 
 #include "cluster/commands/commands.h"
+#include "cluster/core/access.h"
 #include "cluster/core/layout.h"
 #include "cluster/core/subjects.h"
 #include "coordinator/core/sessions.h"
@@ -47,11 +48,38 @@ void machine_free(struct machine *machine)
 // -------------------------------------------------------------------------------------------------
 // Requests
 
-struct error *machine_identify(const struct machine *machine, struct request *request)
+// Who it is by what it has shown: the name of a user that is there, or empty for root.
+static struct error *authenticate(
+    const struct machine *machine, struct request *request, struct slice *ret_user)
 {
-    struct object *user = NULL;
+    const struct cell *cell = &machine->cell;
+    *ret_user = (struct slice){0};
+    if (!cell->options.requires_authentication || request->is_peer) return NULL;
+    if (request->token_hash.size == 0)
+        return error_new(ERROR_AUTHENTICATION_ERROR, "Client is missing credentials");
+    if (slice_equal(request->token_hash, cell->options.root_token_hash)) return NULL;
+    const struct object *token = object_child(cell->tree.tokens, request->token_hash);
+    if (token) *ret_user = token_user(&request->arena, token);
+    if (user_find(&cell->tree, *ret_user)) return NULL;
+    return error_new(ERROR_INVALID_CREDENTIALS, "Invalid token");
+}
+
+struct error *machine_identify(struct machine *machine, struct request *request)
+{
+    struct tree *tree = &machine->cell.tree;
+    struct slice user;
+    struct object *wanted = NULL;
+    TRY(authenticate(machine, request, &user));
+    if (request->user.size == 0) request->user = user;
     if (request->user.size == 0) return NULL;
-    TRY(user_get(&machine->cell.tree, request->user, &user));
+    if (!slice_equal(request->user, user) && !user_is_super(tree, user)) {
+        return error_new(
+            ERROR_AUTHENTICATION_ERROR,
+            "User \"%.*s\" cannot act as \"%.*s\": only superusers can act as others",
+            SLICE(user),
+            SLICE(request->user));
+    }
+    TRY(user_get(tree, request->user, &wanted));
     if (slice_equal(request->user, USER_ROOT)) request->user = (struct slice){0};
     return NULL;
 }

@@ -87,8 +87,9 @@ void machine_tick(struct machine *machine, uint64_t now_us, uint64_t wall_us);
 void machine_request(struct machine *machine, struct request *request);
 
 // Finds out who asks: `request->user` becomes the name of a user that is known, empty for root.
-// Fails with 900.
-MUST_USE struct error *machine_identify(const struct machine *machine, struct request *request);
+// Where authentication is required, that is a peer or the token's user, else root; only superusers
+// and peers act as others. Fails with 900 or 111.
+MUST_USE struct error *machine_identify(struct machine *machine, struct request *request);
 
 // A read that was sent on to a replica's cluster has failed with `error`, which is taken over. If
 // the cluster could not be reached it is tried again with a replica chosen anew; otherwise, and

@@ -149,6 +149,29 @@ static bool set_sync_wait(struct config *config, struct slice text)
     return set_milliseconds(text, &config->sync_wait_ms);
 }
 
+static bool set_require(struct config *config, struct slice text)
+{
+    config->requires_authentication = slice_equal_text(text, "true");
+    return config->requires_authentication || slice_equal_text(text, "false");
+}
+
+static bool set_root_token_file(struct config *config, struct slice text)
+{
+    if (text.size == 0) return false;
+    set_text(&config->root_token_file, text);
+    return true;
+}
+
+static bool set_peer_secret_file(struct config *config, struct slice text)
+{
+    if (text.size == 0) return false;
+    set_text(&config->peer_secret_file, text);
+    return true;
+}
+
+// Of this map in a file; its keys are flags with that before their names.
+#define SECTION "authentication"
+
 struct key {
     const char *name;
     const char *allowed;
@@ -187,9 +210,36 @@ static const struct key KEYS[] = {
      MILLISECONDS,
      "How long a request waits for a sync replica to catch up [2000]",
      set_sync_wait},
+    {SECTION "_require", "true or false", "Whoever asks must prove who it is [false]", set_require},
+    {SECTION "_root_token_file", "a path", "Where a token of root is", set_root_token_file},
+    {SECTION "_peer_secret_file",
+     "a path",
+     "Where the secret is that all clusters share",
+     set_peer_secret_file},
 };
 
 enum { KEY_COUNT = sizeof KEYS / sizeof *KEYS };
+
+static bool is_of_section(const struct key *key)
+{
+    return strncmp(key->name, SECTION "_", sizeof SECTION) == 0;
+}
+
+// What a key is called in its map.
+static const char *short_name(const struct key *key)
+{
+    return is_of_section(key) ? key->name + sizeof SECTION : key->name;
+}
+
+// NULL if there is none of this name in the file's map, or in that of the section.
+static const struct key *find_key(struct slice name, bool is_inner)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (is_of_section(&KEYS[i]) == is_inner && slice_equal_text(name, short_name(&KEYS[i])))
+            return &KEYS[i];
+    }
+    return NULL;
+}
 
 static const char PEER_ALLOWED[] = "a cluster's name and its address like 10.0.0.2:9100";
 
@@ -270,13 +320,17 @@ static struct error *refuse_value(
         allowed);
 }
 
-static struct error *unknown_key(const struct file *file, const yaml_node_t *node)
+static struct error *unknown_key(const struct file *file, const yaml_node_t *node, bool is_inner)
 {
     CLEANUP(buffer_releasep) struct buffer allowed = {0};
-    for (size_t i = 0; i < KEY_COUNT; i++) buffer_print(&allowed, "%s, ", KEYS[i].name);
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (is_of_section(&KEYS[i]) != is_inner) continue;
+        buffer_print(&allowed, "%s%s", allowed.size > 0 ? ", " : "", short_name(&KEYS[i]));
+    }
+    if (!is_inner) buffer_print(&allowed, ", " SECTION ", peers");
     return error_new(
         ERROR_GENERIC,
-        "%s:%zu: unknown key \"%.*s\"; allowed are %.*speers",
+        "%s:%zu: unknown key \"%.*s\"; allowed are %.*s",
         file->path,
         line_of(node),
         SLICE(scalar_of(node)),
@@ -332,16 +386,44 @@ static struct error *read_peers(struct config *config, struct file *file, const 
     return NULL;
 }
 
+static struct error *read_key(
+    struct config *config,
+    struct file *file,
+    const yaml_node_t *name,
+    const yaml_node_t *value,
+    bool is_inner)
+{
+    const struct key *key = find_key(scalar_of(name), is_inner);
+    if (!key) return unknown_key(file, name, is_inner);
+    bool is_good = value->type == YAML_SCALAR_NODE && key->set(config, scalar_of(value));
+    return is_good ? NULL : refuse_value(file, value, short_name(key), key->allowed);
+}
+
+static struct error *read_section(struct config *config, struct file *file, const yaml_node_t *map)
+{
+    if (map->type != YAML_MAPPING_NODE) {
+        return error_new(
+            ERROR_GENERIC,
+            "%s:%zu: value of \"" SECTION "\" is %s; allowed is a map",
+            file->path,
+            line_of(map),
+            type_of(map));
+    }
+    for (size_t i = 0; i < pair_count(map); i++) {
+        const yaml_node_t *key = node_at(file, map->data.mapping.pairs.start[i].key);
+        const yaml_node_t *value = node_at(file, map->data.mapping.pairs.start[i].value);
+        TRY(check_key(file, map, i, key));
+        TRY(read_key(config, file, key, value, true));
+    }
+    return NULL;
+}
+
 static struct error *read_pair(
     struct config *config, struct file *file, const yaml_node_t *key, const yaml_node_t *value)
 {
     if (slice_equal(scalar_of(key), SLICE_OF("peers"))) return read_peers(config, file, value);
-    for (size_t i = 0; i < KEY_COUNT; i++) {
-        if (!slice_equal_text(scalar_of(key), KEYS[i].name)) continue;
-        bool is_good = value->type == YAML_SCALAR_NODE && KEYS[i].set(config, scalar_of(value));
-        return is_good ? NULL : refuse_value(file, value, KEYS[i].name, KEYS[i].allowed);
-    }
-    return unknown_key(file, key);
+    if (slice_equal(scalar_of(key), SLICE_OF(SECTION))) return read_section(config, file, value);
+    return read_key(config, file, key, value, false);
 }
 
 static struct error *read_document(struct config *config, struct file *file)
@@ -533,19 +615,21 @@ void config_release(struct config *config)
     free(config->grpc_address);
     free(config->http_address);
     free(config->port_file);
+    free(config->root_token_file);
+    free(config->peer_secret_file);
 }
 
 void config_print_help(const char *program, FILE *stream)
 {
     fprintf(stream, "Usage: %s [OPTION VALUE]...\n\n", program);
-    fprintf(stream, "  %-22s %s\n", "--config", "A YAML file with the same as keys (data_dir)");
+    fprintf(stream, "  %-34s %s\n", "--config", "A YAML file with the same as keys (data_dir)");
     for (size_t i = 0; i < KEY_COUNT; i++) {
-        char flag[32];
+        char flag[64];
         snprintf(flag, sizeof flag, "--%s", KEYS[i].name);
         for (char *c = strchr(flag, '_'); c; c = strchr(c, '_')) *c = '-';
-        fprintf(stream, "  %-22s %s\n", flag, KEYS[i].help);
+        fprintf(stream, "  %-34s %s\n", flag, KEYS[i].help);
     }
-    fprintf(stream, "  %-22s %s\n", "--peer", "NAME=ADDRESS of another cluster; may be repeated");
-    fprintf(stream, "  %-22s %s\n", "--help", "This");
-    fprintf(stream, "  %-22s %s\n", "--version", "The version");
+    fprintf(stream, "  %-34s %s\n", "--peer", "NAME=ADDRESS of another cluster; may be repeated");
+    fprintf(stream, "  %-34s %s\n", "--help", "This");
+    fprintf(stream, "  %-34s %s\n", "--version", "The version");
 }

@@ -11,11 +11,16 @@
 //     log_level: info                     debug, info, warning or error
 //     commit_timeout_ms: 30000            the deadline of a commit whose client names none
 //     sync_wait_ms: 2000                  how long a request waits for a sync replica to catch up
+//     authentication:
+//       require: true                     whoever asks must prove who it is [false]
+//       root_token_file: /etc/retable/root  a token of root, the first one there is
+//       peer_secret_file: /etc/retable/peer a secret that all clusters share
 //     port_file: /run/retable/port        where to write the ports taken: gRPC's, then HTTP's (0 if
 //                                         it is off), a line each
 //
-// Each is also a flag, `--data-dir DIR`; `--peer NAME=ADDRESS` may be repeated. The file is read
-// strictly: what is not known, given twice or of another type is an error that names the place.
+// Each is also a flag, `--data-dir DIR`, `--authentication-require true`; `--peer NAME=ADDRESS` may
+// be repeated. The file is read strictly: what is not known, given twice or of another type is an
+// error that names the place.
 #pragma once
 
 #include "base/error.h"
@@ -42,8 +47,11 @@ struct config {
     enum log_level log_level;
     uint64_t commit_timeout_ms;
     uint64_t sync_wait_ms;
-    bool wants_help;    // --help was given: nothing else counts.
-    bool wants_version; // --version.
+    bool requires_authentication;
+    char *root_token_file;  // NULL for none.
+    char *peer_secret_file; // NULL for none.
+    bool wants_help;        // --help was given: nothing else counts.
+    bool wants_version;     // --version.
 };
 
 // Reads the arguments of the process, and the file that --config names. On a failure there is

@@ -41,7 +41,7 @@ OUTSIDE = (
     r"time\.h|pthread\.h|unistd\.h|fcntl\.h|stdatomic\.h|sys/.*|grpc.*|rocksdb.*|yaml\.h|systemd.*|protobuf-c.*|microhttpd\.h"
 )
 # Libraries that only io knows; bench measures their own limits.
-FOREIGN = r"grpc/.*|rocksdb/.*|yaml\.h|microhttpd\.h|brotli/.*|lz4\.h|snappy-c\.h|zlib\.h|zstd\.h"
+FOREIGN = r"grpc/.*|openssl/.*|rocksdb/.*|yaml\.h|microhttpd\.h|brotli/.*|lz4\.h|snappy-c\.h|zlib\.h|zstd\.h"
 
 
 def sources(root):

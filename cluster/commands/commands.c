@@ -84,6 +84,9 @@ const struct command COMMANDS[] = {
     {"check_permission", NONE, NODE, false, false, command_check_permission, FREE},
     {"add_member", NONE, NONE, true, false, command_add_member, OF(OWN, WRITE)},
     {"remove_member", NONE, NONE, true, false, command_remove_member, OF(OWN, WRITE)},
+    {"issue_token", NONE, NODE, true, false, command_issue_token, OF(OWN, ADMINISTER)},
+    {"revoke_token", NONE, NONE, true, false, command_revoke_token, OF(OWN, ADMINISTER)},
+    {"list_user_tokens", NONE, NODE, false, false, command_list_user_tokens, OF(OWN, ADMINISTER)},
     {"get_current_user", NONE, NODE, false, false, command_get_current_user, FREE},
     {"get_version", NONE, NODE, false, false, command_get_version, FREE},
     {"get_supported_features", NONE, NODE, false, false, command_get_supported_features, FREE},
@@ -234,6 +237,7 @@ static bool is_kept(const struct command *command)
 {
     return command->is_volatile && command->input != COMMAND_TABULAR &&
            command->execute != command_execute_batch &&
+           command->execute != command_issue_token && // A token is kept by nobody.
            command->execute != command_ping_transaction &&
            command->execute != command_get_tablet_infos &&
            command->execute != command_get_tablet_errors;

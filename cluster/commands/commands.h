@@ -303,6 +303,11 @@ MUST_USE struct error *rights_set(
     const struct ypath *path,
     struct node *value);
 
+// -- tokens.c
+void command_issue_token(struct machine *machine, struct request *request);
+void command_revoke_token(struct machine *machine, struct request *request);
+void command_list_user_tokens(struct machine *machine, struct request *request);
+
 // -- service.c
 void command_get_current_user(struct machine *machine, struct request *request);
 void command_get_version(struct machine *machine, struct request *request);

@@ -45,8 +45,10 @@ struct cell_options {
     struct slice cluster_name; // Copied.
     bool is_meta;              // Whether it may have replicated tables.
     uint16_t cell_tag;
-    uint64_t incarnation; // A random number, new in every process.
-    uint64_t seed;        // Of backoffs and the like.
+    bool requires_authentication; // Whoever asks must prove who it is.
+    struct slice root_token_hash; // Borrowed: a token of root; empty for none.
+    uint64_t incarnation;         // A random number, new in every process.
+    uint64_t seed;                // Of backoffs and the like.
     size_t remembered_write_count_max;
     uint64_t sync_wait_us;        // How long a request waits for a sync replica that catches up.
     uint64_t commit_timeout_us;   // The deadline of a commit whose client names none.

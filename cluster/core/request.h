@@ -67,6 +67,8 @@ struct request {
     // Who asks: as whom, by name; empty for root. Until the machine has looked at it, it is whom
     // the client wants to act as (empty: itself).
     struct slice user;
+    bool is_peer;            // It comes from another cluster, which has proved that.
+    struct slice token_hash; // Of the token that came with it; empty for none.
 
     // What is asked. All borrowed from the arena.
     struct guid transaction_id; // Null for none.
@@ -106,7 +108,9 @@ struct request {
     struct slice command; // COMMAND.
     struct node *parameters;
     uint8_t api_version; // Which shape of results is wanted: 4, or 3 (0 is 3); see command_result.
-    struct slice host;   // The HTTP address by which the client found us; empty if another way.
+    struct slice new_token; // For issue_token: one that it may give out.
+    struct slice new_token_hash;
+    struct slice host; // The HTTP address by which the client found us; empty if another way.
     struct slice input;
     bool is_input_rowset; // `input` has been read already, and is a rowset.
     struct format input_format;

@@ -1,5 +1,6 @@
 """Users and their rights on real daemons, by each way of naming a user."""
 
+import hashlib
 import http.client
 import json
 import os
@@ -83,7 +84,171 @@ def try_insert(meta):
     return True
 
 
+def secret_file(world, name, text):
+    path = os.path.join(world.folder, name)
+    with open(path, "w") as file:
+        file.write(text + "\n")
+    return path
+
+
+def with_token(token, kind="OAuth"):
+    return {"Authorization": kind + " " + token}
+
+
+class Token:
+    """The token that the command line finds."""
+
+    def __init__(self, token):
+        self.token = token
+
+    def __enter__(self):
+        self.before = os.environ.pop("YT_TOKEN", None)
+        os.environ["YT_TOKEN"] = self.token
+
+    def __exit__(self, *_):
+        del os.environ["YT_TOKEN"]
+        if self.before is not None:
+            os.environ["YT_TOKEN"] = self.before
+
+
+OPEN = ["/api", "/api/v3", "/api/v4", "/hosts", "/hosts/all", "/version", "/service", "/ping", "/health/live", "/health/ready"]
+CLOSED = ["/", "/metrics", "/auth/whoami", "/auth/login", "/api/v4/get?path=//tmp", "/api/v4/get_version"]
+
+
+def test_open_and_closed(daemon, root):
+    for path in OPEN:
+        assert ask(daemon, path)[0] == 200, path
+    for path in CLOSED:
+        for headers, code, text in [
+            ({}, 900, "Client is missing credentials"),
+            (as_user("root"), 900, "Client is missing credentials"),
+            (with_token("nonsense"), 111, "Invalid token"),
+            (with_token(root, "Peer"), 111, "Invalid token"),
+            (with_token(root, "Basic"), 111, "Invalid token"),
+            ({"Authorization": root}, 111, "Invalid token"),
+        ]:
+            status, body = ask(daemon, path, headers)
+            assert status == 401, (path, headers, status, body)
+            error = json.loads(body)
+            assert (status, error["code"], error["message"]) == (401, code, text), (path, headers, status, body)
+        for kind in "OAuth", "Bearer", "oauth":
+            assert ask(daemon, path, with_token(root, kind))[0] == 200, (path, kind)
+
+
+def test_tokens(world, daemon, root):
+    with Token(""):
+        assert "Client is missing credentials" in daemon.refused("get", "//tmp")
+        assert "Client is missing credentials" in daemon.refused("--user", "root", "get", "//tmp")
+        assert "Client is missing credentials" in daemon.refused("insert-rows", "//tmp/t", "--format", "json", stdin="{}")
+    with Token("nonsense"):
+        assert "Invalid token" in daemon.refused("select-rows", "* from [//tmp/t]")
+    with Token(root):
+        daemon.create("user", attributes="{name=alice}")
+        alice = daemon.run("issue-token", "alice")
+        hashes = daemon.run("list-user-tokens", "alice", "--format", "json")
+        assert json.loads(hashes) == [hashlib.sha256(alice.encode()).hexdigest()]
+        assert daemon.run("--user", "alice", "whoami", "--format", "<format=text>yson") == '{"user"="alice";}'
+    home = os.environ.get("HOME")
+    os.environ["HOME"] = world.folder  # Where the token is found without YT_TOKEN.
+    os.mkdir(os.path.join(world.folder, ".yt"))
+    secret_file(world, ".yt/token", alice)
+    try:
+        assert daemon.run("whoami", "--format", "<format=text>yson") == '{"user"="alice";}'
+        assert "cannot act as" in daemon.refused("--user", "root", "whoami")
+    finally:
+        os.environ["HOME"] = home
+    assert json.loads(ask(daemon, "/auth/whoami", with_token(alice))[1])["login"] == "alice"
+    return alice
+
+
+def is_in_sync(meta, row):
+    try:
+        meta.insert("//tmp/t", [row])
+    except retable.CommandError:
+        return False
+    return True
+
+
+def test_peers(meta, replica, alice):
+    schema = "{dynamic=%%true;schema=[{name=k;type=int64;sort_order=ascending};{name=v;type=string}]%s}"
+    meta.create("replicated_table", "//tmp/t", attributes=schema % "")
+    attributes = '{table_path="//tmp/t";cluster_name=replica;replica_path="//tmp/r";mode=sync;enabled=%true}'
+    replica_id = meta.create("table_replica", attributes=attributes)
+    replica.create("table", "//tmp/r", attributes=schema % (';upstream_replica_id="%s"' % replica_id))
+    replica.mount("//tmp/r")
+    meta.mount("//tmp/t")
+    retable.until(lambda: is_in_sync(meta, {"k": 1, "v": "a"}), "a row is written")
+    rows = [{"k": 1, "v": "a"}]
+    assert meta.select("* from [//tmp/t]") == rows
+    # A read is the user's who asks.
+    with Token(alice):
+        assert 'No such user "alice"' in meta.refused("select-rows", "* from [//tmp/t]")
+    replica.create("user", attributes="{name=alice}")
+    with Token(alice):
+        assert meta.select("* from [//tmp/t]") == rows
+        assert "Invalid token" in replica.refused("get", "//tmp")
+
+
+def test_stranger(world, replica, root):
+    """A coordinator without the secret, or with another, feeds nobody."""
+    other = secret_file(world, "other", "another-secret")
+    peer = ["--peer", "replica=" + replica.address]
+    for name, args in ("bare", []), ("wrong", ["--authentication-peer-secret-file", other]):
+        stranger = world.coordinator(name, *(peer + args))
+        create = '{table_path="//tmp/t";cluster_name=replica;replica_path="//tmp/%s";mode=sync;enabled=%%true}' % name
+        stranger.create("replicated_table", "//tmp/t", attributes="{dynamic=%true;schema=[{name=k;type=int64;sort_order=ascending};{name=v;type=string}]}")
+        stranger.create("table_replica", attributes=create)
+        stranger.mount("//tmp/t")
+        retable.until(lambda: "takes replication from clusters with its peer secret only" in stranger.log(), "it is refused")
+        error = stranger.refused("insert-rows", "//tmp/t", "--format", "json", stdin='{"k":1}')
+        assert "code: 1732" in error or "not in-sync" in error, error
+        assert stranger.stop() == 0
+
+
+def test_authentication():
+    with retable.World() as world:
+        root, secret = "root-token-of-this-test", "peer-secret-of-this-test"
+        args = [
+            "--authentication-require", "true", "--log-level", "debug",
+            "--authentication-root-token-file", secret_file(world, "root", root),
+            "--authentication-peer-secret-file", secret_file(world, "secret", secret),
+        ]  # fmt: skip
+        with Token(root):
+            replica = world.node("replica", *args)
+            meta = world.coordinator("meta", "--peer", "replica=" + replica.address, *args)
+        test_open_and_closed(meta, root)
+        alice = test_tokens(world, meta, root)
+        with Token(root):
+            test_peers(meta, replica, alice)
+            test_stranger(world, replica, root)
+            meta.run("revoke-token", "alice", hashlib.sha256(alice.encode()).hexdigest())
+        with Token(alice):
+            assert "Invalid token" in meta.refused("whoami")
+        # secret-free: nothing that was shown is in a log.
+        for daemon in world.daemons:
+            log = daemon.log()
+            assert "HTTP request" in log or daemon is not meta
+            for hidden in root, secret, alice, "another-secret":
+                assert hidden not in log, (daemon.name, hidden)
+
+
+def test_bad_files():
+    with retable.World() as world:
+        empty = secret_file(world, "empty", "")
+        for option in "root-token", "peer-secret":
+            for path, text in (empty, "is empty"), ("/none/such", "Cannot read /none/such"):
+                try:
+                    world.node("refused", "--authentication-%s-file" % option, path)
+                except AssertionError as error:
+                    assert text in str(error), error
+                else:
+                    raise AssertionError("it started")
+                world.daemons.pop().process.wait()
+
+
 def test():
+    test_bad_files()
+    test_authentication()
     with retable.World() as world:
         replica = world.node("replica")
         meta = world.coordinator("meta", "--peer", "replica=" + replica.address)

@@ -86,6 +86,11 @@ CASES = [
     ("remove_member", "member=anna;group=team", "", ["remove-member", "anna", "team"]),
     ("check_permission", "user=anna;permission=read;path=\"//tmp\"", "", ["check-permission", "anna", "read", "//tmp"] + TEXT),
     ("check_permission", "user=nobody;permission=read;path=\"//tmp\"", "", ["check-permission", "nobody", "read", "//tmp"] + TEXT),
+    ("issue_token", "user=anna", "", None),
+    ("issue_token", "user=nobody", "", ["issue-token", "nobody"]),
+    ("list_user_tokens", "user=team", "", ["list-user-tokens", "team"] + TEXT),
+    ("list_user_tokens", "user=root", "", ["list-user-tokens", "root"] + TEXT),
+    ("revoke_token", "user=anna;token_sha256=\"5\"", "", ["revoke-token", "anna", "5"]),
     ("get_version", "", "", None),
     ("get_supported_features", "", "", None),
     ("discover_proxies", "type=nonsense", "", None),
@@ -148,12 +153,13 @@ CASES = [
 ]
 
 # What one daemon alone can only refuse.
-REFUSED_ONLY = {"discover_proxies", "switch_over", "wait_replicas"}
+REFUSED_ONLY = {"discover_proxies", "revoke_token", "switch_over", "wait_replicas"}
 
 
 def plain(text):
     """What must be the same: ids and times are not."""
     text = re.sub(r'"?[0-9a-f]+-[0-9a-f]+-[0-9a-f]+-[0-9a-f]+"?', "ID", text.strip())
+    text = re.sub(r"ytct-[0-9a-f]{64}", "TOKEN", text)
     return re.sub(r"\d{15,}u?", "TIME", text)
 
 

@@ -6,6 +6,7 @@ conformance_test.py in an environment that has the library.
 A row without a case fails, and so does a case without a row.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -394,6 +395,19 @@ def check_permission(of):
     refused(907, client.check_permission, "nobody", "read", "//tmp")
 
 
+@row("issue_token, revoke_token, list_user_tokens")
+def tokens(of):
+    client = of.meta
+    client.create("user", attributes={"name": "erika"})
+    token = client.issue_token("erika")
+    assert isinstance(token, str) and len(token) > 32, token
+    found = json.loads(client.list_user_tokens("erika"))
+    equal(found, [hashlib.sha256(token.encode()).hexdigest()])
+    client.revoke_token("erika", token=token)
+    equal(json.loads(client.list_user_tokens("erika")), [])
+    refused(907, client.issue_token, "nobody")
+
+
 @row("get_version, get_supported_features, parse_ypath, discover_proxies")
 def service(of):
     client = of.meta
@@ -578,10 +592,19 @@ def impersonation(of):
     refused(901, client.create, "user", attributes={"name": "other"})
 
 
-@row("authentication, TLS")
-def authentication(of):
+@row("tokens")
+def authentication(of):  # Where it is required: access_test.py.
     client = yt.YtClient(of.address, token="nonsense", config={"proxy": {"retries": {"enable": False}}})
     equal(client.get_user_name(), "root")
+
+
+@row("TLS")
+def encryption(of):
+    try:
+        urllib.request.urlopen("https://%s/api/v4" % of.address)
+    except (urllib.error.URLError, OSError):
+        return
+    raise AssertionError("there is TLS")
 
 
 # ---------------------------------------------------------------------------------------------------------------------

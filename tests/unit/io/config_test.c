@@ -67,14 +67,27 @@ Test(config, reads_a_file_and_lets_flags_override_it)
                  "cell_tag: 42\n"
                  "memory_limit: 1G\n"
                  "log_level: debug\n"
+                 "authentication: {require: true, root_token_file: /a, peer_secret_file: /b}\n"
                  "peers:\n"
                  "  first: '10.0.0.1:1'\n"
                  "  second: '10.0.0.2:2'\n");
     struct config config;
-    assert_ok(LOAD(&config, "--log-level", "error", "--config", path, "--peer", "first=[::1]:9"));
+    assert_ok(LOAD(
+        &config,
+        "--log-level",
+        "error",
+        "--config",
+        path,
+        "--peer",
+        "first=[::1]:9",
+        "--authentication-peer-secret-file",
+        "/c"));
     unlink(path);
     cr_assert(eq(u64, config.memory_limit, 1 << 30));
     cr_assert(eq(int, config.cell_tag, 42));
+    cr_assert(config.requires_authentication);
+    assert_text(config.root_token_file, "/a");
+    assert_text(config.peer_secret_file, "/c");
     cr_assert(eq(int, config.log_level, LOG_LEVEL_ERROR));
     cr_assert(eq(sz, arr_count(config.peers), 2));
     assert_text(config.peers[0].address, "[::1]:9");
@@ -88,7 +101,24 @@ Test(config, refuses_what_is_wrong_in_a_file)
         "cluster_name: a\ndata_dirs: b\n",
         "2: unknown key \"data_dirs\"; allowed are cluster_name, data_dir, grpc_address, "
         "http_address, port_file, "
-        "cell_tag, memory_limit, log_level, commit_timeout_ms, sync_wait_ms, peers");
+        "cell_tag, memory_limit, log_level, commit_timeout_ms, sync_wait_ms, "
+        "authentication, peers");
+    assert_refused(
+        "authentication_require: true\n",
+        "1: unknown key \"authentication_require\"; allowed are cluster_name, data_dir, "
+        "grpc_address, http_address, port_file, cell_tag, memory_limit, log_level, "
+        "commit_timeout_ms, sync_wait_ms, authentication, peers");
+    assert_refused(
+        "authentication:\n  required: true\n",
+        "2: unknown key \"required\"; allowed are require, root_token_file, peer_secret_file");
+    assert_refused(
+        "authentication: {require: maybe}\n",
+        "1: value \"maybe\" of \"require\" is not allowed; allowed is true or false");
+    assert_refused(
+        "authentication: true\n", "1: value of \"authentication\" is a scalar; allowed is a map");
+    assert_refused(
+        "authentication: {require: true, require: false}\n",
+        "1: key \"require\" was given in line 1 already");
     assert_refused("data_dir: a\ndata_dir: b\n", "2: key \"data_dir\" was given in line 1 already");
     assert_refused(
         "cell_tag: 70000\n",
