@@ -92,8 +92,9 @@ void machine_request(struct machine *machine, struct request *request);
 MUST_USE struct error *machine_identify(struct machine *machine, struct request *request);
 
 // A read that was sent on to a replica's cluster has failed with `error`, which is taken over. If
-// the cluster could not be reached it is tried again with a replica chosen anew; otherwise, and
-// after some tries, false: the request has the error and is to be answered.
+// the cluster could not be reached it is tried again with a replica chosen anew, and if the
+// replica's table is at fault, with another one; otherwise, and after some tries, false: the
+// request has the error and is to be answered.
 MUST_USE bool machine_read_again(
     struct machine *machine, struct request *request, struct error *error);
 

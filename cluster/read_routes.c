@@ -176,6 +176,19 @@ static void forward(struct machine *machine, struct request *request, struct sli
         });
 }
 
+// Says by which replicas the read has failed before none was left, and why.
+static struct error *add_bans(struct request *request, struct error *error)
+{
+    if (!request->ban_cause) return error;
+    CLEANUP(buffer_releasep) struct buffer ids = {0};
+    for (size_t i = 0; i < arr_count(request->banned_replicas); i++) {
+        buffer_print(&ids, "%s%s", i ? ", " : "", GUID_TEXT(request->banned_replicas[i]));
+    }
+    buffer_append_byte(&ids, 0);
+    error_add_inner(error, TAKE(request->ban_cause));
+    return error_set_str(error, "banned_replicas", ids.data);
+}
+
 // Chooses a replica for a read of one replicated table; true if it can go on now.
 static struct error *choose(
     struct machine *machine,
@@ -189,8 +202,11 @@ static struct error *choose(
     cell_limit_wait(&machine->cell, request, machine->cell.options.sync_wait_us);
     bool may_wait = false;
     struct error *error = coordinator_choose_replica(
-        &machine->coordinator, table, tablet_index, ret_replica, &may_wait);
-    if (!error || !may_wait || machine->cell.now_us >= request->wait_until_us) return error;
+        &machine->coordinator, request, table, tablet_index, ret_replica, &may_wait);
+    if (!error) return NULL;
+    if (!may_wait || machine->cell.now_us >= request->wait_until_us) {
+        return add_bans(request, error);
+    }
     error_free(error);
     coordinator_wait(&machine->coordinator, request);
     *ret_waits = true;
@@ -320,11 +336,13 @@ static struct error *no_common_cluster(const struct select_plan *plan)
         SLICE(buffer_slice(&paths)));
 }
 
-static struct replica *find_in_sync(struct table *table, struct slice cluster)
+static struct replica *find_in_sync(
+    const struct request *request, const struct table *table, struct slice cluster)
 {
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
         struct replica *replica = table->replicas[i];
         if (!slice_equal(buffer_slice(&replica->cluster_name), cluster)) continue;
+        if (request_has_banned(request, replica->object->id)) continue;
         bool is_in_sync = true;
         for (uint32_t j = 0; j < table->tablet_count; j++) {
             if (!session_is_in_sync(replica->session, j)) is_in_sync = false;
@@ -347,10 +365,11 @@ static struct error *select_replicated(
     for (size_t i = 0; i < count; i++) {
         const struct replica *candidate = tables[0]->replicas[(first + i) % count];
         struct slice cluster = buffer_slice(&candidate->cluster_name);
-        if (session_may_catch_up(candidate->session)) may_wait = true;
+        bool is_banned = request_has_banned(request, candidate->object->id);
+        if (!is_banned && session_may_catch_up(candidate->session)) may_wait = true;
         size_t found = 0;
         for (; found < plan->path_count; found++) {
-            struct replica *replica = find_in_sync(tables[found], cluster);
+            struct replica *replica = find_in_sync(request, tables[found], cluster);
             if (!replica) break;
             coordinator_hurry(&machine->coordinator, replica->session); // For decisions.
             paths[found] = arena_copy(&request->arena, buffer_slice(&replica->path));
@@ -374,7 +393,7 @@ static struct error *select_replicated(
         coordinator_wait(&machine->coordinator, request);
         return NULL;
     }
-    return no_common_cluster(plan);
+    return add_bans(request, no_common_cluster(plan));
 }
 
 static struct error *resolve_tables(
@@ -441,15 +460,30 @@ static struct error *start_select(struct machine *machine, struct request *reque
     return NULL;
 }
 
+// Whether it is the replica's table that is wrong, so that another replica may do.
+static bool is_fault_of_replica(const struct request *request, const struct error *error)
+{
+    if (guid_is_null(request->upstream_replica_id)) return false;
+    return error_find(error, ERROR_TABLET_NOT_MOUNTED) || error_find(error, ERROR_RESOLVE_ERROR) ||
+           error_find(error, ERROR_UPSTREAM_REPLICA_MISMATCH);
+}
+
 bool machine_read_again(struct machine *machine, struct request *request, struct error *error)
 {
-    bool is_over = machine->cell.now_us >= request->deadline_us;
-    if (!error_find(error, ERROR_RPC_UNAVAILABLE) || is_over ||
-        request->forward_count >= FORWARD_COUNT_MAX) {
+    bool is_over =
+        machine->cell.now_us >= request->deadline_us || request->forward_count >= FORWARD_COUNT_MAX;
+    bool is_unreachable = error_find(error, ERROR_RPC_UNAVAILABLE) != NULL;
+    if (is_over || (!is_unreachable && !is_fault_of_replica(request, error))) {
         request->error = error;
         return false;
     }
-    error_free(error);
+    if (is_unreachable) {
+        error_free(error); // It may be chosen again, when its session is open.
+    } else {
+        arr_add(request->banned_replicas, request->upstream_replica_id);
+        error_free(request->ban_cause);
+        request->ban_cause = error;
+    }
     if (request->asked_path.size > 0) request->path = request->asked_path;
     request->upstream_replica_id = GUID_NULL;
     request->table_path_count = 0;

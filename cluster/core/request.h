@@ -102,6 +102,8 @@ struct request {
     bool is_explanation;             // SELECT: the plan is wanted, not the rows.
     struct slice asked_path;         // LOOKUP sent on by us: `path` as it was asked.
     uint32_t forward_count;          // How often a read was sent on.
+    struct guid *banned_replicas;    // stb array: by which it failed.
+    struct error *ban_cause;         // Why, the last time. Owned.
     struct guid
         upstream_replica_id; // LOOKUP, SELECT sent on by a coordinator: what the table must be.
 
@@ -161,6 +163,15 @@ MUST_USE static inline struct request *request_new(enum request_kind kind)
     return request;
 }
 
+// Whether the read has failed by this replica.
+static inline bool request_has_banned(const struct request *request, struct guid replica_id)
+{
+    for (size_t i = 0; i < arr_count(request->banned_replicas); i++) {
+        if (guid_equal(request->banned_replicas[i], replica_id)) return true;
+    }
+    return false;
+}
+
 // Says that a part of a batch is answered; returns the batch if all are, NULL if not.
 static inline struct request *request_part_answered(struct request *part)
 {
@@ -181,6 +192,8 @@ static inline void request_free(struct request *request)
     for (uint32_t i = 0; i < request->part_count; i++) request_free(request->parts[i]);
     free(request->parts);
     error_free(request->error);
+    error_free(request->ban_cause);
+    arr_free(request->banned_replicas);
     buffer_release(&request->output);
     arr_free(request->block_ends);
     arena_release(&request->arena);

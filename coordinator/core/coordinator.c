@@ -16,6 +16,7 @@
 
 struct error *coordinator_choose_replica(
     struct coordinator *coordinator,
+    const struct request *request,
     struct table *table,
     uint32_t tablet_index,
     struct replica **ret_replica,
@@ -27,6 +28,7 @@ struct error *coordinator_choose_replica(
     size_t first = count > 0 ? rng_below(&coordinator->cell->rng, count) : 0;
     for (size_t i = 0; i < count; i++) {
         struct replica *replica = table->replicas[(first + i) % count];
+        if (request_has_banned(request, replica->object->id)) continue;
         bool is_in_sync = true;
         for (uint32_t j = 0; j < table->tablet_count; j++) {
             if (tablet_index != UINT32_MAX && j != tablet_index) continue;

@@ -91,6 +91,16 @@ def test(world):
     until(lambda: len(second.select("* from [//tmp/late]")) == 2, "the clone goes on")
     assert primary.get("#%s/@error_count" % clone_id) == 0
 
+    # A replica may be on the meta-cluster itself.
+    primary.create("replicated_table", "//tmp/own", attributes="{dynamic=%%true;schema=%s}" % SCHEMA)
+    make_replica(primary, primary, "//tmp/own", "sync")
+    primary.mount("//tmp/own")
+    row = {"key": 1, "value": "one"}
+    until(lambda: primary.insert("//tmp/own", [row]) is None, "its replica is in sync")
+    assert primary.lookup("//tmp/own", [{"key": 1}]) == [row]
+    assert primary.select("* from [//tmp/own]") == [row]
+    assert primary.lookup("//tmp/replica", [{"key": 1}]) == [row]
+
 
 def caught_up(primary, replica_id):
     tablet = primary.get("#%s/@tablets/0" % replica_id)

@@ -75,7 +75,11 @@ static void answer(struct machine_world *world, struct request *request)
         arr_add(world->answered, request);
         return;
     }
-    origin->error = TAKE(request->error);
+    struct error *error = TAKE(request->error);
+    if (error && machine_read_again(world->nodes[META].machine, origin, error)) {
+        request_free(request);
+        return;
+    }
     origin->output_kind = request->output_kind;
     if (request->response_parameters) {
         origin->response_parameters = node_copy(&origin->arena, request->response_parameters);

@@ -345,6 +345,10 @@ Test(schema, may_not_be_altered_with_loss)
         "[{name=a;type=int64;aggregate=max}]",
         "Aggregate mode mismatch for column \"a\": old \"sum\", new \"max\"");
     assert_alter_refused(
+        "[{name=h;type=int64;sort_order=ascending;expression=k};" KEY VALUE "]",
+        "[{name=h;type=int64;sort_order=ascending;expression=\"k + 1\"};" KEY VALUE "]",
+        "Expression mismatch for column \"h\": old \"k\", new \"k + 1\"");
+    assert_alter_refused(
         "[" VALUE "]", "[" KEY VALUE "]", "Cannot change schema from ordered to sorted");
 }
 

@@ -48,6 +48,43 @@ Test(reading, one_of_the_replicas_in_sync_is_chosen_at_random)
     world_release(&world);
 }
 
+Test(reading, a_read_that_fails_by_one_replica_is_tried_with_another)
+{
+    static const struct {
+        const char *command;
+        const char *parameters;
+        const char *input;
+    } READS[] = {
+        {"lookup_rows", "{path=\"//tmp/t\";column_names=[value]}", "{key=1}"},
+        {"select_rows", "{query=\"value from [//tmp/t]\"}", NULL},
+    };
+    for (int i = 0; i < 2; i++) {
+        struct machine_world world;
+        const char *ids[] = {
+            rules_world(&world, SCHEMA, "mode=sync"),
+            rules_replica(&world, "//tmp/q", "mode=sync", SCHEMA),
+        };
+        world_do(&world, META, "insert_rows", T, "{key=1;value=a}");
+        // Nothing is written, so the session does not notice.
+        world_do(&world, REPLICA, "unmount_table", R, NULL);
+        for (int j = 0; j < 20; j++) {
+            const char *rows =
+                world_do(&world, META, READS[i].command, READS[i].parameters, READS[i].input);
+            assert_text(rows, "{\"value\"=\"a\";};\n");
+        }
+        world_do(&world, REPLICA, "unmount_table", "{path=\"//tmp/q\"}", NULL);
+        const char *output =
+            world_try(&world, META, READS[i].command, READS[i].parameters, READS[i].input);
+        cr_assert(output == NULL);
+        cr_assert(error_says(world.error, 1736, "No in-sync replicas found for table //tmp/t"));
+        cr_assert(error_says(world.error, 1702, "\"unmounted\" state"));
+        const char *banned =
+            error_attribute(error_find(world.error, ERROR_NO_IN_SYNC_REPLICAS), "banned_replicas");
+        cr_assert(strstr(banned, ids[0]) && strstr(banned, ids[1]), "%s", banned);
+        world_release(&world);
+    }
+}
+
 Test(reading, the_chosen_table_must_be_bound_to_the_replica)
 {
     struct machine_world world;
