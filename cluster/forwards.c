@@ -54,8 +54,14 @@ static void finish(const struct forward *forward, struct error *error)
     request->output_kind = OUTPUT_ROWSET;
     request->source = NULL;
     if (error) {
+        // Who is not known there is known here: it is not that nobody knows who asks.
+        bool is_unknown = error_code(error) == ERROR_AUTHENTICATION_ERROR ||
+                          error_code(error) == ERROR_INVALID_CREDENTIALS;
         error = error_wrap(
-            error, error_code(error), "Read from cluster %.*s failed", SLICE(forward->cluster));
+            error,
+            is_unknown ? ERROR_ACCESS_DENIED : error_code(error),
+            "Read from cluster %.*s failed",
+            SLICE(forward->cluster));
         if (forward->has_parts) {
             request->error = error;
         } else if (machine_read_again(loop->machine, request, error)) {

@@ -143,6 +143,7 @@ static Retable__V1__Record *put_record(struct arena *arena, const struct message
     record->timestamp = from->timestamp;
     record->state = (Retable__V1__RecordState)from->state;
     if (from->rows) record->rows = wire_bytes(block_slice(from->rows));
+    record->user = wire_bytes(from->user);
     return record;
 }
 
@@ -424,12 +425,14 @@ static struct error *get_resolve(const Retable__V1__Resolve *resolve, struct mes
     return NULL;
 }
 
-static struct error *get_record(const Retable__V1__Record *from, struct message_record *record)
+static struct error *get_record(
+    struct arena *arena, const Retable__V1__Record *from, struct message_record *record)
 {
     record->row_index = from->row_index;
     record->row_count = from->row_count;
     record->timestamp = from->timestamp;
     TRY(get_state(from->state, &record->state));
+    record->user = arena_copy(arena, wire_slice(from->user));
     if (from->rows.len > 0) record->rows = block_new(wire_slice(from->rows));
     return NULL;
 }
@@ -449,7 +452,7 @@ static struct error *get_rows(const Retable__V1__Rows *rows, struct message *mes
         tablet->record_count = (uint32_t)from->n_records;
         tablet->records = ARENA_NEW(&message->arena, struct message_record, from->n_records);
         for (uint32_t j = 0; j < tablet->record_count; j++)
-            TRY(get_record(from->records[j], &tablet->records[j]));
+            TRY(get_record(&message->arena, from->records[j], &tablet->records[j]));
     }
     return NULL;
 }

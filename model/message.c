@@ -55,6 +55,7 @@ struct message *message_copy(const struct message *message)
         for (uint32_t j = 0; j < tablet->record_count; j++) {
             struct block *rows = tablet->records[j].rows;
             tablet->records[j].rows = rows ? block_new(block_slice(rows)) : NULL;
+            tablet->records[j].user = arena_copy(arena, tablet->records[j].user);
         }
     }
     return copy;
@@ -68,7 +69,8 @@ size_t message_size(const struct message *message)
         size += sizeof *tablet + tablet->entry_count * sizeof *tablet->entries;
         size += tablet->decision_count * sizeof *tablet->decisions;
         for (uint32_t j = 0; j < tablet->record_count; j++) {
-            size += sizeof *tablet->records + block_slice(tablet->records[j].rows).size;
+            const struct message_record *record = &tablet->records[j];
+            size += sizeof *record + record->user.size + block_slice(record->rows).size;
         }
     }
     return size;

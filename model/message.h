@@ -49,6 +49,7 @@ struct message_record {
     uint64_t row_count;
     uint64_t timestamp;
     enum record_state state;
+    struct slice user;  // Undecided: who writes, to be asked for `write` (C9). Empty: not asked.
     struct block *rows; // A rowset; NULL for a hole.
 };
 

@@ -2,6 +2,7 @@
 
 #include "base/coding.h"
 #include "cluster/core/layout.h"
+#include "cluster/core/subjects.h"
 #include "coordinator/core/mutations.h"
 #include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
@@ -442,6 +443,7 @@ static void prepare(
     struct commit *commit = must_alloc(calloc(1, sizeof *commit));
     commit->request = request;
     commit->mutation_id = request->mutation_id;
+    if (!user_is_super(&cell->tree, request->user)) commit->user = request->user; // C9.
     commit->timestamp = timestamp;
     commit->deadline_us = MIN(request->deadline_us, timeout_at_us);
     lock_rows(cell, writes, commit);

@@ -35,6 +35,8 @@ enum commit_state {
 struct commit {
     struct request *request; // To be answered. Owned.
     struct guid mutation_id;
+    struct slice
+        user; // Who is asked about at sync replicas (C9); empty for nobody. In the request.
     uint64_t timestamp;
     uint64_t deadline_us;
     enum commit_state state;

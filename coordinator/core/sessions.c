@@ -813,6 +813,8 @@ static struct error *gather_rows(
             .state = record.state,
             .rows = record.rows,
         };
+        if (is_undecided && record.commit) // C9.
+            out.user = arena_copy(&message->arena, record.commit->user);
         arr_add(records, out);
         to = record_end(&record);
         size += block_slice(record.rows).size + sizeof out;

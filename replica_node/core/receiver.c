@@ -1,5 +1,8 @@
 #include "replica_node/core/receiver.h"
 
+#include "cluster/core/access.h"
+#include "cluster/core/subjects.h"
+
 #include <inttypes.h>
 
 // -------------------------------------------------------------------------------------------------
@@ -290,6 +293,21 @@ static struct error *check_mounted(const struct table *table)
     return NULL;
 }
 
+// C9: who writes here through the replicated table may write here. What is decided is not asked.
+static struct error *check_writer(
+    struct cell *cell, const struct table *table, const struct message_record *record)
+{
+    struct slice user = record->user;
+    if (user.size == 0 || record->state != RECORD_UNDECIDED) return NULL;
+    if (user_find(&cell->tree, user))
+        return access_check(&cell->tree, user, PERMISSION_WRITE, table->object);
+    return error_new(
+        ERROR_ACCESS_DENIED,
+        "Access denied for user \"%.*s\": there is no such user on cluster \"%.*s\"",
+        SLICE(user),
+        SLICE(buffer_slice(&cell->cluster_name)));
+}
+
 // A1. `*ret_refused` is the tablet if its rows are at fault.
 static struct error *on_rows(
     struct sources *sources,
@@ -312,7 +330,8 @@ static struct error *on_rows(
     TRY(check_upstream(source->table, source->replica_id, source->preserve_timestamps));
     struct error *error = NULL;
     for (uint32_t i = 0; !error && i < part->record_count; i++) {
-        error = source_add(sources, source, tablet, &part->records[i]);
+        error = check_writer(sources->cell, source->table, &part->records[i]);
+        if (!error) error = source_add(sources, source, tablet, &part->records[i]);
     }
     if (error) *ret_refused = tablet;
     source_save_positions(sources, source, tablet); // one-position: with the rows.

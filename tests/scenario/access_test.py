@@ -187,6 +187,15 @@ def test_peers(meta, replica, alice):
     with Token(alice):
         assert meta.select("* from [//tmp/t]") == rows
         assert "Invalid token" in replica.refused("get", "//tmp")
+        meta.insert("//tmp/t", [{"k": 2, "v": "b"}])
+    # And so is a write, on the cluster of each synchronous replica.
+    replica.run("set", "//tmp/r/@acl", "[{action=deny;subjects=[alice];permissions=[write]}]")
+    with Token(alice):
+        error = meta.refused("insert-rows", "//tmp/t", "--format", "json", stdin='{"k":3,"v":"c"}')
+        assert 'Access denied for user "alice": "write" permission for node //tmp/r is denied' in error, error
+    retable.until(lambda: is_in_sync(meta, {"k": 4, "v": "d"}), "others write")
+    assert [row["k"] for row in meta.select("k from [//tmp/t] order by k limit 9")] == [1, 2, 4]
+    assert [row["k"] for row in replica.select("k from [//tmp/r] order by k limit 9")] == [1, 2, 4]
 
 
 def test_stranger(world, replica, root):

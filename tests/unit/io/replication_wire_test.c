@@ -58,6 +58,7 @@ static void fill_tablet(struct message *message, struct message_tablet *tablet, 
                 .row_count = rng_next(rng),
                 .timestamp = rng_next(rng),
                 .state = random_state(rng),
+                .user = rng_chance(rng, 50) ? SLICE_OF("alice") : SLICE_OF(""),
                 .rows = rng_chance(rng, 50) ? block_new(SLICE_OF("rows")) : NULL,
             };
         }
