@@ -43,6 +43,7 @@ static void command(struct world *world, uint32_t node, const char *name, const 
 }
 
 #define SORTED_SCHEMA "schema=[{name=k;type=int64;sort_order=ascending};{name=v;type=int64}]"
+#define STRICT_ACL    "[{action=deny;subjects=[writer];permissions=[write]}]"
 #define LIST_SCHEMA   "schema=[{name=v;type=int64}]"
 
 static void create_replicas(
@@ -74,6 +75,9 @@ static void create_replicas(
         char parameters[64];
         snprintf(parameters, sizeof parameters, "{path=\"%s\"}", replica_path);
         command(world, i + 1, "mount_table", parameters);
+        if (world->strict != i + 1) continue;
+        snprintf(parameters, sizeof parameters, "{path=\"%s/@acl\"}", replica_path);
+        request_free(world_command(world, i + 1, "set", parameters, STRICT_ACL));
     }
 }
 
@@ -84,6 +88,10 @@ void checks_begin(struct world *world)
     for (uint32_t i = 0; i < world->node_count; i++) node_start(world, i);
     machine_set_peer(world->hosts[META].machine, SLICE_OF("first"), SLICE_OF("node1"));
     machine_set_peer(world->hosts[META].machine, SLICE_OF("second"), SLICE_OF("node2"));
+    // Not by chance, so that other worlds stay as they were.
+    if (world->seed % 4 == 1) world->strict = 1 + (uint32_t)(world->seed / 4 % 2);
+    for (uint32_t i = 0; world->strict > 0 && i < world->node_count; i++)
+        create(world, i, "{type=user;attributes={name=writer}}");
     char tracking[256];
     tracker_checks_begin(world, tracking, sizeof tracking);
     // The log is trimmed as soon as may be, so that trimming meets everything else.

@@ -40,6 +40,7 @@ struct client {
     bool is_thinking;       // It has read, and will write in the same transaction.
     bool is_retry;          // The commit was sent before.
     bool may_be_on_its_way; // What was sent before may come later than this.
+    uint64_t revisions[2];  // Of modes of QUEUE and LIST, when the commit was sent; 0 if unknown.
     struct commit_try last;
 };
 
@@ -116,6 +117,36 @@ static struct past_transaction *past_of(const struct world *world, const struct 
     return &world->clients->history.transactions[client->transaction];
 }
 
+static void note_revisions(struct world *world, struct client *client)
+{
+    static const char *const PATHS[] = {QUEUE, LIST};
+    for (size_t i = 0; i < 2; i++) {
+        const struct table *table = world_table(world, META, PATHS[i]);
+        client->revisions[i] = table ? table->mode_revision : 0;
+    }
+}
+
+// C9: what was acknowledged is not on a synchronous replica that its user may not write.
+static void check_writer(
+    struct world *world, const struct client *client, const char *path, uint64_t revision)
+{
+    static const char *const CLUSTERS[] = {"", "first", "second"};
+    const struct table *table = world_table(world, META, path);
+    if (revision == 0 || table->mode_revision != revision || client->is_retry) return;
+    for (size_t i = 0; i < arr_count(table->replicas); i++) {
+        const struct replica *replica = table->replicas[i];
+        struct slice cluster = buffer_slice(&replica->cluster_name);
+        if (replica->mode != REPLICA_MODE_SYNC ||
+            !slice_equal_text(cluster, CLUSTERS[world->strict]))
+            continue;
+        world_fail(
+            world,
+            "access-checked: %" PRId64 " is acknowledged, and its user may not write to %s",
+            past_of(world, client)->value,
+            CLUSTERS[world->strict]);
+    }
+}
+
 static void send_commit(struct world *world, struct client *client)
 {
     const struct past_transaction *past = past_of(world, client);
@@ -138,6 +169,8 @@ static void send_commit(struct world *world, struct client *client)
         request->modifications[request->modification_count - 1].require_sync_replica =
             past->require_sync_replica;
     }
+    if (past->is_of_writer) request->user = SLICE_OF("writer");
+    note_revisions(world, client);
     bool is_first = !client->is_retry;
     client->may_be_on_its_way = !is_first && world->now_us < client->invoke_us + ON_ITS_WAY_US;
     begin_operation(world, client, DOES_COMMIT);
@@ -172,6 +205,7 @@ static struct past_transaction *new_transaction(struct world *world, struct clie
         .start_timestamp = client->start_timestamp,
     };
     if (past.is_delete) past.is_local = false;
+    past.is_of_writer = world->strict > 0 && !world->is_healing && past.value % 3 == 0;
     memcpy(past.keys, client->keys, sizeof past.keys);
     client->transaction = arr_count(world->clients->history.transactions);
     arr_add(world->clients->history.transactions, past);
@@ -524,7 +558,9 @@ void clients_on_reply(
         state_checks_on_commit(
             world, tablet, request->commit_timestamp, needs_sync, client->is_retry);
     }
+    if (past->is_of_writer) check_writer(world, client, QUEUE, client->revisions[0]);
     if (!past->is_listed) return;
+    if (past->is_of_writer) check_writer(world, client, LIST, client->revisions[1]);
     struct tablet *tablet = &world_table(world, META, LIST)->tablets[0];
     state_checks_on_commit(world, tablet, request->commit_timestamp, needs_sync, client->is_retry);
 }

@@ -19,8 +19,9 @@ struct past_transaction {
     int64_t keys[4];
     size_t key_count;
     bool is_delete;
-    bool is_local;  // Wrote an ordinary table, too.
-    bool is_listed; // Wrote the ordered table, too.
+    bool is_local;     // Wrote an ordinary table, too.
+    bool is_listed;    // Wrote the ordered table, too.
+    bool is_of_writer; // Its user may not write everywhere.
     bool require_sync_replica;
     bool was_repeated; // It was a repetition that failed.
     bool was_left;     // Its client went away meanwhile.

@@ -108,6 +108,7 @@ struct world {
     uint64_t next_incarnation;
     struct faults faults;
     bool is_healing;    // No more faults.
+    uint32_t strict;    // The node whose replica tables the user "writer" may not write; 0: none.
     uint32_t forgetful; // The node whose replica table drops old versions; 0: none does.
     uint64_t trace;     // A hash of everything that happened.
     FILE *log;          // NULL: silent.

@@ -526,6 +526,24 @@ Test(access, what_may_not_be_read_is_not_shown)
     world_release(&world);
 }
 
+Test(access, commands_of_a_batch_are_those_of_who_sends_it)
+{
+    struct machine_world world;
+    world_init(&world, 1);
+    world.user = "guest";
+    const char *results =
+        ask(&world,
+            "execute_batch",
+            "{requests=[{command=set;parameters={path=\"//tmp/a\"};input=5};"
+            "{command=get_current_user}]}");
+    cr_assert(
+        ne(ptr, strstr(results, "Access denied for user \\\"guest\\\""), NULL), "%s", results);
+    cr_assert(ne(ptr, strstr(results, "\"user\"=\"guest\""), NULL), "%s", results);
+    world.user = NULL;
+    assert_text(ask(&world, "exists", "{path=\"//tmp/a\"}"), "%false");
+    world_release(&world);
+}
+
 Test(access, rights_count_when_a_transaction_is_committed)
 {
     struct machine_world world;
