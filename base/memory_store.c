@@ -403,6 +403,19 @@ struct store *memory_store_new(void)
     return &memory->store;
 }
 
+struct store *memory_store_copy(const struct store *store)
+{
+    const struct memory_store *memory = (const struct memory_store *)store;
+    struct memory_store *copy = must_alloc(calloc(1, sizeof *copy));
+    copy->store.methods = &METHODS;
+    for (int i = 0; i < STORE_FAMILY_COUNT; i++) {
+        copy->tables[i] = table_new(memory->tables[i]->count);
+        for (size_t j = 0; j < memory->tables[i]->count; j++)
+            insert(copy->tables[i], j, entry_hold(memory->tables[i]->entries[j]));
+    }
+    return &copy->store;
+}
+
 uint64_t memory_store_unsynced_count(const struct store *store)
 {
     return arr_count(((const struct memory_store *)store)->batch_ends);

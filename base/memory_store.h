@@ -28,6 +28,9 @@ void memory_store_crash(struct store *store, uint64_t kept_count);
 bool memory_store_get_durable(
     const struct store *store, enum store_family family, struct slice key, struct buffer *value);
 
+// Makes another one that holds all that this one holds now, durably: the image of a disk.
+MUST_USE struct store *memory_store_copy(const struct store *store);
+
 // From now on every apply and sync fails, as on a dead disk; reads go on. False heals it.
 void memory_store_set_broken(struct store *store, bool is_broken);
 

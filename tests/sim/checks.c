@@ -5,6 +5,7 @@
 #include "model/yson.h"
 #include "tests/sim/clients.h"
 #include "tests/sim/contents.h"
+#include "tests/sim/drills.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/operator.h"
 #include "tests/sim/state_checks.h"
@@ -42,9 +43,8 @@ static void command(struct world *world, uint32_t node, const char *name, const 
     request_free(world_command(world, node, name, parameters, ""));
 }
 
-#define SORTED_SCHEMA "schema=[{name=k;type=int64;sort_order=ascending};{name=v;type=int64}]"
-#define STRICT_ACL    "[{action=deny;subjects=[writer];permissions=[write]}]"
-#define LIST_SCHEMA   "schema=[{name=v;type=int64}]"
+#define STRICT_ACL  "[{action=deny;subjects=[writer];permissions=[write]}]"
+#define LIST_SCHEMA "schema=[{name=v;type=int64}]"
 
 static void create_replicas(
     struct world *world, size_t table, const char *path, const char *replica_path)
@@ -84,6 +84,7 @@ static void create_replicas(
 void checks_begin(struct world *world)
 {
     state_checks_begin(world);
+    drills_begin(world);
     if (rng_chance(&world->rng, 30)) world->forgetful = 1 + (uint32_t)rng_below(&world->rng, 2);
     for (uint32_t i = 0; i < world->node_count; i++) node_start(world, i);
     machine_set_peer(world->hosts[META].machine, SLICE_OF("first"), SLICE_OF("node1"));
@@ -193,12 +194,16 @@ void checks_finish(struct world *world)
     world_run(world, world->now_us + 100 * MS);
     state_checks_finish(world);
     tracker_checks_finish(world);
+    drills_play(world);
+    converge(world);
     collect(world);
     history_check(world, clients_history(world));
+    drills_play_last(world);
 }
 
 void checks_release(struct world *world)
 {
+    drills_release(world);
     tracker_checks_release(world);
     state_checks_release(world);
     clients_release(world);

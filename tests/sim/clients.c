@@ -583,7 +583,9 @@ void clients_commit(
     client->transaction_id = GUID_NULL;
     client->start_timestamp = 0;
     client->last = (struct commit_try){0};
-    choose_keys(world, client, 4);
+    client->key_count = 1 + rng_below(&world->rng, 4);
+    for (size_t i = 0; i < client->key_count; i++)
+        client->keys[i] = (int64_t)(index + i * CLIENT_COUNT); // No other client's.
     struct past_transaction *past = new_transaction(world, client);
     past->require_sync_replica = require_sync_replica;
     client->timeout_us = timeout_us;

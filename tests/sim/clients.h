@@ -37,8 +37,8 @@ void clients_on_reply(
     struct world *world, uint32_t node, const struct request *request, uint64_t token);
 void clients_on_answer(struct world *world, const struct request *request, uint64_t token);
 
-// After clients_stop: a client sends a commit of some rows whose deadline is `timeout_us` from now.
-// Run the world, then look what has become of it.
+// After clients_stop: a client sends a commit of rows that no other client writes in this way,
+// whose deadline is `timeout_us` from now. Run the world, then look what has become of it.
 void clients_commit(
     struct world *world, uint64_t client, uint64_t timeout_us, bool require_sync_replica);
 struct commit_try clients_look(const struct world *world, uint64_t client);

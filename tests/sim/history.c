@@ -173,6 +173,19 @@ static void check_versions(struct world *world, const struct history *history)
     }
 }
 
+// no-dirty-read: what was read was not refused.
+static void check_writer(struct world *world, const struct history *history, size_t read_index)
+{
+    const struct past_read *read = &history->reads[read_index];
+    const struct past_transaction *writer = find_writer(history, read->value);
+    if (!writer || writer->outcome != OUTCOME_FAILED) return;
+    world_fail(
+        world,
+        "no-dirty-read: %" PRId64 " of key %" PRId64 " was read, and failed",
+        read->value,
+        read->key);
+}
+
 // The timestamp of what a read saw; for a missing row, of the newest version that may explain it.
 static bool seen_timestamp(
     const struct history *history, const struct past_read *read, uint64_t lowest, uint64_t *ret)
@@ -339,6 +352,7 @@ void history_check(struct world *world, const struct history *history)
         check_equal(world, history->versions[0], history->versions[1], "sorted replicas");
     }
     check_equal(world, history->lists[0], history->lists[1], "ordered replicas");
+    for (size_t i = 0; i < arr_count(history->reads); i++) check_writer(world, history, i);
     check_versions(world, history);
     for (size_t i = 0; i < arr_count(history->transactions); i++) {
         check_transaction(world, history, &history->transactions[i]);

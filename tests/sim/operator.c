@@ -4,12 +4,9 @@
 
 #include <assert.h>
 
-#define SORTED_SCHEMA "schema=[{name=k;type=int64;sort_order=ascending};{name=v;type=int64}]"
-
 static const char *const CLUSTERS[] = {NULL, "first", "second"}; // By node.
 
-PRINTF_LIKE(4, 5)
-static void ask(
+void operator_ask(
     struct world *world, uint32_t node, const char *command, const char *parameters_format, ...)
 {
     struct request *request = request_new(REQUEST_COMMAND);
@@ -27,6 +24,19 @@ static void ask(
     world_request(world, node, request, 0);
 }
 
+void operator_set(struct world *world, const char *path, const char *value)
+{
+    struct request *request = request_new(REQUEST_COMMAND);
+    request->command = SLICE_OF("set");
+    request->input = arena_copy(&request->arena, slice_from_text(value));
+    char *text = arena_print(&request->arena, "{path=\"%s\";input_format=yson}", path);
+    struct error *error = yson_parse(&request->arena, slice_from_text(text), &request->parameters);
+    assert(!error);
+    error_free(error);
+    world_trace(world, "set %s: %s", path, value);
+    world_request(world, META, request, 0);
+}
+
 static struct replica *some_replica(struct world *world, const char *path)
 {
     const struct table *table = world_table(world, META, path);
@@ -41,7 +51,8 @@ static void change_replica(struct world *world, const char *path)
     const struct replica *replica = some_replica(world, path);
     const char *change = CHANGES[rng_below(&world->rng, sizeof CHANGES / sizeof *CHANGES)];
     if (!replica) return;
-    ask(world,
+    operator_ask(
+        world,
         META,
         "alter_table_replica",
         "{replica_id=\"%s\";%s}",
@@ -61,22 +72,24 @@ static void change_tablets(struct world *world)
     bool is_back = rng_chance(rng, 60);
     if (rng_chance(rng, 50)) {
         const char *path = some_table(world);
-        ask(world, META, is_back ? "unfreeze_table" : "freeze_table", "{path=\"%s\"}", path);
+        operator_ask(
+            world, META, is_back ? "unfreeze_table" : "freeze_table", "{path=\"%s\"}", path);
         return;
     }
     uint32_t node = 1 + (uint32_t)rng_below(rng, world->node_count - 1);
     const char *path = rng_chance(rng, 50) ? REPLICA : COPY;
-    ask(world, node, is_back ? "mount_table" : "unmount_table", "{path=\"%s\"}", path);
+    operator_ask(world, node, is_back ? "mount_table" : "unmount_table", "{path=\"%s\"}", path);
 }
 
 static void create_other(struct world *world)
 {
-    ask(world,
+    operator_ask(
+        world,
         META,
         "create",
         "{type=replicated_table;path=\"" OTHER "\";attributes={dynamic=%%true;" SORTED_SCHEMA
         ";min_replication_log_ttl=0}}");
-    ask(world, META, "mount_table", "{path=\"" OTHER "\"}");
+    operator_ask(world, META, "mount_table", "{path=\"" OTHER "\"}");
 }
 
 static uint32_t node_of(const struct replica *replica)
@@ -87,7 +100,8 @@ static uint32_t node_of(const struct replica *replica)
 static void add_replica(struct world *world)
 {
     uint32_t node = 1 + (uint32_t)rng_below(&world->rng, world->node_count - 1);
-    ask(world,
+    operator_ask(
+        world,
         META,
         "create",
         "{type=table_replica;attributes={table_path=\"" OTHER "\";cluster_name=%s;"
@@ -101,15 +115,16 @@ static void add_copy(struct world *world, const struct replica *replica)
 {
     uint32_t node = node_of(replica);
     if (world_table(world, node, OTHER_COPY)) {
-        ask(world, node, "remove", "{path=\"" OTHER_COPY "\";force=%%true}");
+        operator_ask(world, node, "remove", "{path=\"" OTHER_COPY "\";force=%%true}");
     }
-    ask(world,
+    operator_ask(
+        world,
         node,
         "create",
         "{type=table;path=\"" OTHER_COPY "\";attributes={dynamic=%%true;upstream_replica_id=\"%s\";"
         "" SORTED_SCHEMA "}}",
         GUID_TEXT(replica->object->id));
-    ask(world, node, "mount_table", "{path=\"" OTHER_COPY "\"}");
+    operator_ask(world, node, "mount_table", "{path=\"" OTHER_COPY "\"}");
 }
 
 static void write_other(struct world *world)
@@ -148,9 +163,9 @@ static void change_other(struct world *world)
     } else if (choice < 85) {
         change_replica(world, OTHER);
     } else if (choice < 95) {
-        ask(world, META, "remove", "{path=\"#%s\"}", GUID_TEXT(replica->object->id));
+        operator_ask(world, META, "remove", "{path=\"#%s\"}", GUID_TEXT(replica->object->id));
     } else {
-        ask(world, META, "remove", "{path=\"" OTHER "\";force=%%true}");
+        operator_ask(world, META, "remove", "{path=\"" OTHER "\";force=%%true}");
     }
 }
 
@@ -173,16 +188,17 @@ void operator_heal(struct world *world)
     for (size_t t = 0; t < 2; t++) {
         const struct table *table = world_table(world, META, TABLES[t]);
         for (uint32_t node = 1; node < world->node_count; node++)
-            ask(world, node, "mount_table", "{path=\"%s\"}", COPIES[t]);
-        ask(world, META, "unfreeze_table", "{path=\"%s\"}", TABLES[t]);
+            operator_ask(world, node, "mount_table", "{path=\"%s\"}", COPIES[t]);
+        operator_ask(world, META, "unfreeze_table", "{path=\"%s\"}", TABLES[t]);
         for (size_t i = 0; table && i < arr_count(table->replicas); i++) {
             struct guid id = table->replicas[i]->object->id;
-            ask(world,
+            operator_ask(
+                world,
                 META,
                 "alter_table_replica",
                 "{replica_id=\"%s\";enabled=%%true}",
                 GUID_TEXT(id));
         }
     }
-    ask(world, META, "remove", "{path=\"" OTHER "\";force=%%true}");
+    operator_ask(world, META, "remove", "{path=\"" OTHER "\";force=%%true}");
 }

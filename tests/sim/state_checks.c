@@ -2,6 +2,7 @@
 
 #include "base/coding.h"
 #include "cluster/core/layout.h"
+#include "cluster/reads.h"
 #include "coordinator/core/commits.h"
 #include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
@@ -18,21 +19,34 @@ static const char *const PATHS[TABLE_COUNT] = {QUEUE, LIST};
 struct tablet_past { // The last seen.
     struct position decided[REPLICA_COUNT];
     uint64_t trimmed;
+    uint64_t frozen_end; // Of the log while the tablet was frozen; UINT64_MAX if it was not.
+};
+
+struct promise { // To what a replica listens, as far as it would survive a crash.
+    struct guid replica_id;
+    uint32_t node;
+    uint64_t epoch;
 };
 
 struct state_checks {
     struct tablet_past tablets[TABLE_COUNT][LOG_COUNT_MAX];
     uint64_t late; // The timestamp of a transaction beyond its deadline after the last turn, or 0.
     uint64_t revisions[TABLE_COUNT]; // Of modes when the meta-cluster's turn began.
+    struct promise *promises;        // stb array.
 };
 
 void state_checks_begin(struct world *world)
 {
     world->state_checks = must_alloc(calloc(1, sizeof *world->state_checks));
+    for (size_t t = 0; t < TABLE_COUNT; t++) {
+        for (size_t i = 0; i < LOG_COUNT_MAX; i++)
+            world->state_checks->tablets[t][i].frozen_end = UINT64_MAX;
+    }
 }
 
 void state_checks_release(struct world *world)
 {
+    if (world->state_checks) arr_free(world->state_checks->promises);
     free(TAKE(world->state_checks));
 }
 
@@ -49,8 +63,7 @@ static const struct record *queue_record(const struct queue *queue, size_t i)
     return &queue->records[(queue->record_begin + i) & (queue->record_capacity - 1)];
 }
 
-// What a crash would leave of a replica's positions.
-static bool durable_position(
+bool state_checks_durable_position(
     struct world *world,
     uint32_t node,
     struct guid replica_id,
@@ -110,9 +123,9 @@ void state_checks_on_commit(
         uint32_t node = node_of(replica);
         struct position tail = {0};
         struct position decided = {0};
-        bool is_held =
-            durable_position(world, node, replica->object->id, tablet->id, &tail, &decided) &&
-            tail.timestamp >= timestamp;
+        bool is_held = state_checks_durable_position(
+                           world, node, replica->object->id, tablet->id, &tail, &decided) &&
+                       tail.timestamp >= timestamp;
         if (is_held) holder_count++;
         if (!is_held && is_sync && !may_have_changed) {
             world_fail(
@@ -153,7 +166,8 @@ static void check_snapshot_is_held(
     struct position tail = {0};
     struct position decided = {0};
     uint32_t node = node_of(replica);
-    (void)durable_position(world, node, replica->object->id, tablet->id, &tail, &decided);
+    (void)state_checks_durable_position(
+        world, node, replica->object->id, tablet->id, &tail, &decided);
     const struct queue *queue = tablet->queue;
     for (size_t i = 0; i < queue->record_count; i++) {
         const struct record *record = queue_record(queue, i);
@@ -186,6 +200,38 @@ void state_checks_on_in_sync(struct world *world, const struct request *request,
     }
 }
 
+// no-stale-answer: who is asked has everything that is committed in the tablet, or in all.
+void state_checks_on_forward(struct world *world, const struct request *request)
+{
+    const struct table *table = world_table(world, META, QUEUE);
+    if (!request->lookup || world->hosts[META].took_command || are_modes_new(world, table)) return;
+    for (size_t r = 0; r < arr_count(table->replicas); r++) {
+        const struct replica *replica = table->replicas[r];
+        if (!guid_equal(replica->object->id, request->upstream_replica_id)) continue;
+        for (uint32_t i = 0; i < table->tablet_count; i++) {
+            uint32_t asked = request->lookup->tablet_index;
+            if (asked != UINT32_MAX && asked != i) continue;
+            struct position tail = {0};
+            struct position decided = {0};
+            struct guid tablet_id = table->tablets[i].id;
+            uint32_t node = node_of(replica);
+            (void)state_checks_durable_position(
+                world, node, replica->object->id, tablet_id, &tail, &decided);
+            bool is_sync = replica->mode == REPLICA_MODE_SYNC;
+            if (is_sync && tail.row_index >= table->tablets[i].queue->committed_end.row_index)
+                continue;
+            world_fail(
+                world,
+                "no-stale-answer: a read is sent to node %u, which is %s and has %" PRIu64
+                " of %" PRIu64,
+                node,
+                replica_mode_name(replica->mode),
+                tail.row_index,
+                table->tablets[i].queue->committed_end.row_index);
+        }
+    }
+}
+
 // async-is-prefix: what is shown will not be lost.
 bool state_checks_on_stale_read(struct world *world, uint32_t node)
 {
@@ -198,7 +244,7 @@ bool state_checks_on_stale_read(struct world *world, uint32_t node)
             const struct source_tablet *tablet = &source->tablets[j];
             struct position tail = {0};
             struct position decided = {0};
-            (void)durable_position(
+            (void)state_checks_durable_position(
                 world, node, source->replica_id, tablet->tablet_id, &tail, &decided);
             if (arr_count(tablet->entries) > 0) is_settled = false;
             if (tail.row_index >= tablet->decided.row_index) continue;
@@ -235,11 +281,59 @@ static void check_trimmed(
     }
 }
 
+// frozen-is-delivered: a log that is frozen does not grow.
+static void check_frozen(struct world *world, const struct tablet *tablet, struct tablet_past *past)
+{
+    uint64_t end = tablet->queue->end.row_index;
+    if (tablet->state == TABLET_FROZEN && past->frozen_end < end)
+        world_fail(world, "frozen-is-delivered: a frozen log grows to %" PRIu64, end);
+    past->frozen_end = tablet->state == TABLET_FROZEN ? end : UINT64_MAX;
+}
+
 static void check_logs(struct world *world, size_t table_index)
 {
     const struct table *table = world_table(world, META, PATHS[table_index]);
-    for (uint32_t i = 0; table && i < table->tablet_count; i++)
-        check_trimmed(world, &table->tablets[i], &world->state_checks->tablets[table_index][i]);
+    for (uint32_t i = 0; table && i < table->tablet_count; i++) {
+        struct tablet_past *past = &world->state_checks->tablets[table_index][i];
+        check_trimmed(world, &table->tablets[i], past);
+        check_frozen(world, &table->tablets[i], past);
+    }
+}
+
+// mode-switch-safe, frozen-is-delivered, isolation: what the coordinator believes of a replica, and
+// what it lets be on its way.
+static void check_session(
+    struct world *world,
+    const struct replica *replica,
+    uint32_t index,
+    struct position tail,
+    struct position decided)
+{
+    const struct session *session = replica->session;
+    const struct session_tablet *tablet = &session->tablets[index];
+    const struct queue *queue = replica->table->tablets[index].queue;
+    if (session_is_in_sync(session, index) && tail.row_index < queue->committed_end.row_index) {
+        world_fail(
+            world,
+            "mode-switch-safe: node %u counts as in sync with %" PRIu64 " of %" PRIu64,
+            node_of(replica),
+            tail.row_index,
+            queue->committed_end.row_index);
+    }
+    if (tablet->progress.row_index > decided.row_index) {
+        world_fail(
+            world,
+            "frozen-is-delivered: node %u is said to have %" PRIu64 ", and has %" PRIu64,
+            node_of(replica),
+            tablet->progress.row_index,
+            decided.row_index);
+    }
+    const struct feeder *feeder = &tablet->feeder;
+    if (feeder->batch_count == 0) return;
+    size_t newest = (feeder->batch_begin + feeder->batch_count - 1) % FEEDER_BATCH_COUNT_MAX;
+    uint64_t before = feeder->in_flight_size - feeder->batches[newest].size;
+    if (before < world->hosts[META].machine->cell.options.feed_window_size) return;
+    world_fail(world, "isolation: %" PRIu64 " bytes wait for node %u", before, node_of(replica));
 }
 
 // log-match, one-position, monotone, trim-safe: of every replica's durable decided position.
@@ -253,13 +347,16 @@ static void check_positions(struct world *world, size_t table_index)
             struct position tail = {0};
             struct position decided = {0};
             struct guid replica_id = table->replicas[r]->object->id;
-            if (!durable_position(world, r + 1, replica_id, tablet->id, &tail, &decided)) continue;
+            if (!state_checks_durable_position(
+                    world, r + 1, replica_id, tablet->id, &tail, &decided))
+                continue;
             struct position *seen = &past->decided[r];
             if (decided.row_index < seen->row_index) {
                 world_fail(
                     world, "monotone: replica %u went back to %" PRIu64, r, decided.row_index);
             }
             *seen = decided;
+            check_session(world, table->replicas[r], i, tail, decided);
             if (decided.row_index > tail.row_index) {
                 world_fail(world, "monotone: replica %u has decided beyond its tail", r);
             }
@@ -304,6 +401,42 @@ static void check_deadlines(struct world *world)
     }
 }
 
+static uint64_t *promise_of(struct world *world, uint32_t node, struct guid replica_id)
+{
+    struct state_checks *checks = world->state_checks;
+    for (size_t i = 0; i < arr_count(checks->promises); i++) {
+        struct promise *promise = &checks->promises[i];
+        if (promise->node == node && guid_equal(promise->replica_id, replica_id))
+            return &promise->epoch;
+    }
+    struct promise promise = {.replica_id = replica_id, .node = node};
+    arr_add(checks->promises, promise);
+    return &checks->promises[arr_count(checks->promises) - 1].epoch;
+}
+
+// fenced-by-epoch, fenced-by-upstream: whom replica tables of a node listen to.
+static void check_sources(struct world *world, uint32_t node)
+{
+    const struct machine *machine = world->hosts[node].machine;
+    const struct source *source = machine->sources.by_id;
+    for (; source; source = source->hh.next) {
+        if (source->is_resolved && source->preserve_timestamps &&
+            !guid_equal(source->table->upstream_replica_id, source->replica_id)) {
+            world_fail(world, "fenced-by-upstream: node %u takes another replica's rows", node);
+        }
+        uint64_t *promised = promise_of(world, node, source->replica_id);
+        if (source->promised.number < *promised) {
+            world_fail(
+                world,
+                "fenced-by-epoch: node %u listens to %" PRIu64 " after %" PRIu64,
+                node,
+                source->promised.number,
+                *promised);
+        }
+        if (machine->cell.durable_lsn == machine->cell.lsn) *promised = source->promised.number;
+    }
+}
+
 void state_checks_on_turn(struct world *world, uint32_t node)
 {
     const struct machine *machine = world->hosts[node].machine;
@@ -315,7 +448,8 @@ void state_checks_on_turn(struct world *world, uint32_t node)
     }
     if (node == META) check_deadlines(world);
     for (size_t t = 0; node == META && t < TABLE_COUNT; t++) check_logs(world, t);
-    if (!rng_chance(&world->rng, 10)) return;
+    if (node != META) check_sources(world, node);
+    if (!world->hosts[META].machine || world->is_spoilt || !rng_chance(&world->rng, 10)) return;
     for (size_t t = 0; t < TABLE_COUNT; t++) check_positions(world, t);
 }
 

@@ -1,8 +1,7 @@
 // What must hold of the clusters' state while a world runs: of positions, logs and locks, whatever
 // clients saw.
 //
-// The names of checks are those of docs/invariants.md: ack-durable, ack-has-sync, decide-once,
-// undecided-bounded, in-sync-true, log-match, monotone, trim-safe, lag-truthful.
+// docs/invariants.md says which properties these are.
 #pragma once
 
 #include "tests/sim/world.h"
@@ -26,6 +25,18 @@ void state_checks_on_commit(
 // The meta-cluster says which replicas of the queue are in sync at a timestamp.
 void state_checks_on_in_sync(
     struct world *world, const struct request *request, uint64_t timestamp);
+
+// What a crash would leave of a replica's positions; false, if nothing.
+bool state_checks_durable_position(
+    struct world *world,
+    uint32_t node,
+    struct guid replica_id,
+    struct guid tablet_id,
+    struct position *ret_tail,
+    struct position *ret_decided);
+
+// A read of the queue is sent on to a replica.
+void state_checks_on_forward(struct world *world, const struct request *request);
 
 // A replica of the queue is read as it is. Returns whether it has nothing undecided.
 bool state_checks_on_stale_read(struct world *world, uint32_t node);

@@ -6,14 +6,22 @@
 #include <assert.h>
 #include <inttypes.h>
 
-enum { TABLE_COUNT = 2, REPLICA_COUNT = 2 };
+enum { TABLE_COUNT = 2, REPLICA_COUNT = 2, REPLICA_COUNT_MAX = 4 };
+
+enum { REVISION_COUNT = 64 };
+
+struct modes { // Of a table, at the end of a turn.
+    uint64_t revision;
+    bool is_sync[REPLICA_COUNT];
+};
 
 struct tracker_checks {
     bool is_on;
     uint64_t sync_count_min;
     uint64_t sync_count_max;
     uint64_t life; // Of the meta-cluster, whose modes are known; the next one began anew.
-    bool was_sync[TABLE_COUNT][REPLICA_COUNT];
+    bool was_sync[TABLE_COUNT][REPLICA_COUNT_MAX];
+    struct modes seen[TABLE_COUNT][REVISION_COUNT]; // By revision, modulo.
 };
 
 void tracker_checks_begin(struct world *world, char *ret_attributes, size_t size)
@@ -119,6 +127,30 @@ static void check_decision(
     }
 }
 
+// switch-atomic: a revision has one set of modes, also after a crash that has cut something off.
+static void check_revision(struct world *world, const struct table *table, uint32_t table_index)
+{
+    struct modes *seen = world->tracker_checks->seen[table_index];
+    struct modes modes = {.revision = table->mode_revision};
+    for (size_t i = 0; i < REPLICA_COUNT && i < arr_count(table->replicas); i++)
+        modes.is_sync[i] = table->replicas[i]->mode == REPLICA_MODE_SYNC;
+    struct modes *before = &seen[modes.revision % REVISION_COUNT];
+    bool is_other = memcmp(before->is_sync, modes.is_sync, sizeof modes.is_sync) != 0;
+    if (before->revision == modes.revision && is_other) {
+        world_fail(
+            world,
+            "switch-atomic: table %u has other modes at revision %" PRIu64,
+            table_index,
+            modes.revision);
+    }
+    *before = modes;
+    if (world->tracker_checks->life == world->hosts[META].life) return;
+    // What came after it was lost in a crash, and will be another.
+    for (size_t i = 0; i < REVISION_COUNT; i++) {
+        if (seen[i].revision > modes.revision) seen[i].revision = 0;
+    }
+}
+
 void tracker_checks_on_turn(struct world *world)
 {
     struct tracker_checks *checks = world->tracker_checks;
@@ -126,16 +158,17 @@ void tracker_checks_on_turn(struct world *world)
     if (!checks || !host->machine) return;
     const struct coordinator *coordinator = &host->machine->coordinator;
     bool is_known = checks->life == host->life && !host->took_command;
-    checks->life = host->life;
     for (uint32_t t = 0; t < arr_count(coordinator->tables) && t < TABLE_COUNT; t++) {
         const struct table *table = coordinator->tables[t];
         bool is_changed = false;
+        check_revision(world, table, t);
         for (size_t i = 0; i < arr_count(table->replicas); i++)
             is_changed |= checks->was_sync[t][i] != (table->replicas[i]->mode == REPLICA_MODE_SYNC);
         if (is_changed && is_known) check_decision(world, table, checks->was_sync[t], t);
         for (size_t i = 0; i < arr_count(table->replicas); i++)
             checks->was_sync[t][i] = table->replicas[i]->mode == REPLICA_MODE_SYNC;
     }
+    checks->life = host->life;
 }
 
 void tracker_checks_finish(struct world *world)
@@ -170,6 +203,16 @@ void tracker_checks_finish(struct world *world)
     world_run(world, world->now_us + 2 * SECOND);
     if (coordinator->tracker.switch_count != switch_count)
         world_fail(world, "no-flapping: modes change though nothing happens");
+}
+
+bool tracker_checks_are_on(const struct world *world)
+{
+    return world->tracker_checks->is_on;
+}
+
+bool tracker_checks_may_demote(const struct world *world)
+{
+    return world->tracker_checks->is_on && world->tracker_checks->sync_count_min < REPLICA_COUNT;
 }
 
 void tracker_checks_release(struct world *world)

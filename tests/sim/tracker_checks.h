@@ -21,4 +21,9 @@ void tracker_checks_on_turn(struct world *world);
 // After everything has healed and converged: nothing may change any more.
 void tracker_checks_finish(struct world *world);
 
+// Whether the tables of this world are tracked, and whether the tracker may send away a synchronous
+// replica that is bad.
+bool tracker_checks_are_on(const struct world *world);
+bool tracker_checks_may_demote(const struct world *world);
+
 void tracker_checks_release(struct world *world);

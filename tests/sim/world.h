@@ -109,11 +109,13 @@ struct world {
     struct faults faults;
     bool is_healing;    // No more faults.
     uint32_t strict;    // The node whose replica tables the user "writer" may not write; 0: none.
+    bool is_spoilt;     // A replica's data have been taken away: what it holds says nothing.
     uint32_t forgetful; // The node whose replica table drops old versions; 0: none does.
     uint64_t trace;     // A hash of everything that happened.
     FILE *log;          // NULL: silent.
     char failure[512];  // What check failed; empty while all is well.
     struct clients *clients;
+    struct drills *drills;
     struct tracker_checks *tracker_checks;
     struct state_checks *state_checks;
 };
@@ -145,7 +147,8 @@ void world_request(struct world *world, uint32_t node, struct request *request, 
 // Of the client's operation; 0 if no client waits for it.
 uint64_t world_token_of(const struct request *request);
 
-// A table of a node that runs; NULL if the node is down or there is no such table. Borrowed.
+// A table of a node that runs, in //tmp; NULL if the node is down or there is no such table.
+// Borrowed.
 struct table *world_table(struct world *world, uint32_t node, const char *path);
 
 // Executes a command on a node without network and time, for setting up; fails the world on an

@@ -213,6 +213,27 @@ Test(replication, stops_at_an_unmounted_table_and_goes_on_when_it_is_mounted)
     world_release(&world);
 }
 
+Test(replication, ends_with_an_error_when_the_table_is_removed)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    const char *id = world_replicate(&world, "//tmp/t", "//tmp/r", "async");
+    insert(&world, "{key=1}");
+    wait_until_caught_up(&world, id);
+    world_do(&world, REPLICA, "remove", R, NULL);
+    assert_error(&world, id, "//tmp/r"); // Nothing is written meanwhile.
+    const char *parameters = world_text(
+        &world,
+        "{type=table;path=\"//tmp/r\";attributes={dynamic=%%true;upstream_replica_id=\"%s\";"
+        "schema=" WORLD_SCHEMA "}}",
+        id);
+    world_do(&world, REPLICA, "create", parameters, NULL);
+    world_do(&world, REPLICA, "mount_table", R, NULL);
+    assert_error(&world, id, "is behind a position that it had reached");
+    assert_text(on_replica(&world), "");
+    world_release(&world);
+}
+
 Test(replication, stops_at_a_missing_column_and_goes_on_when_it_is_added)
 {
     struct machine_world world;
