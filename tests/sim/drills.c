@@ -1,5 +1,6 @@
 #include "tests/sim/drills.h"
 
+#include "coordinator/core/log_weight.h"
 #include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
 #include "tests/sim/clients.h"
@@ -20,7 +21,7 @@ static const uint64_t STEP_US = 5 * MS;
 
 struct sending { // Of rows to a replica that is paced.
     uint64_t at_us;
-    uint64_t size;
+    uint64_t weight;
 };
 
 struct drills {
@@ -250,11 +251,12 @@ void drills_on_send(struct world *world, const struct message *message)
     struct drills *drills = world->drills;
     if (!drills || guid_is_null(drills->paced_id) || message->kind != MESSAGE_ROWS) return;
     if (!guid_equal(message->replica_id, drills->paced_id)) return;
+    const struct schema *schema = world_table(world, META, QUEUE)->schema;
     for (uint32_t i = 0; i < message->tablet_count; i++) {
         const struct message_tablet *part = &message->tablets[i];
         struct sending sending = {.at_us = world->now_us};
         for (uint32_t j = 0; j < part->record_count; j++)
-            sending.size += block_slice(part->records[j].rows).size + sizeof *part->records;
+            sending.weight += log_weight(schema, block_slice(part->records[j].rows));
         arr_add(drills->sendings[part->tablet_index], sending);
     }
 }
@@ -267,12 +269,12 @@ static void check_pace(
     uint64_t total = 0;
     for (size_t i = 0; i < arr_count(sendings); i++) {
         uint64_t sent = 0;
-        total += sendings[i].size;
+        total += sendings[i].weight;
         for (size_t j = i; j < arr_count(sendings); j++) {
             uint64_t window_us = sendings[j].at_us - sendings[i].at_us;
             // The last one is the batch that may be too much.
             if (sent <= limit * (window_us + period_us) / SECOND + 1) {
-                sent += sendings[j].size;
+                sent += sendings[j].weight;
                 continue;
             }
             world_fail(
