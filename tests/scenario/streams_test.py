@@ -14,7 +14,7 @@ ROW_COUNT = 160000
 VALUE_SIZE = 1000
 WHOLE_SIZE_MAX = 128 << 20  # Of an answer that would have to be held whole.
 GROWTH_MAX = 128 << 20  # Parts, the windows of gRPC, and what the allocator keeps.
-HAS_SANITIZER = "ASAN_OPTIONS" in os.environ  # It keeps freed memory for a while.
+HAS_SANITIZER = bool({"ASAN_OPTIONS", "TSAN_OPTIONS"} & set(os.environ))  # It keeps freed memory for a while.
 
 
 def memory(daemon, name):
