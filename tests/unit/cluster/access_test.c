@@ -1,4 +1,5 @@
 // Users, groups and ACLs: who may do what, and what is shown of it.
+#include "base/coding.h"
 #include "machine_world.h"
 
 TestSuite(access, .fini = abort_on_leaks);
@@ -747,5 +748,70 @@ Test(access, a_transaction_is_refused_as_a_whole)
     world_run(&world, SECOND);
     assert_text(world_do(&world, META, "select_rows", SELECT_T, NULL), "");
     assert_text(world_do(&world, META, "select_rows", "{query=\"key from [//tmp/t2]\"}", NULL), "");
+    world_release(&world);
+}
+
+// What an object was stored as before there were ACLs: version 2 of its record. False if there were
+// no such objects.
+static bool make_old(struct slice record, struct buffer *old)
+{
+    struct reader reader = reader_from(record);
+    cr_assert(eq(int, get_u8(&reader), 3));
+    uint64_t type = get_varint(&reader);
+    get_raw(&reader, 16); // The parent's id.
+    struct slice name = get_bytes(&reader);
+    get_bytes(&reader); // Attributes.
+    get_bytes(&reader); // A value.
+    get_varint(&reader);
+    size_t size = record.size - reader.rest.size;
+    get_bytes(&reader); // What is new.
+    cr_assert(not(reader.is_broken));
+    static const char *const NEW[] = {"users", "groups", "cypress_tokens"};
+    for (size_t i = 0; i < sizeof NEW / sizeof *NEW; i++) {
+        if (slice_equal_text(name, NEW[i])) return false;
+    }
+    if (type == OBJECT_USER || type == OBJECT_GROUP) return false;
+    put_u8(old, 2);
+    buffer_append(old, record.data + 1, size - 1);
+    buffer_append_slice(old, reader.rest);
+    return true;
+}
+
+// A store that was made before there were users gets them, and everybody the same rights.
+Test(access, an_old_store_is_taken_over)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    world_do(&world, META, "insert_rows", INSERT, "{key=1}");
+    struct store *store = world.nodes[META].store;
+    CLEANUP(store_batch_release) struct store_batch batch = {0};
+    struct store_iterator *iterator =
+        store_iterator_new(store, NULL, STORE_META, SLICE_OF("o"), SLICE_OF("p"));
+    size_t removed_count = 0;
+    for (store_iterator_seek(iterator, SLICE_OF("o")); store_iterator_is_valid(iterator);
+         store_iterator_next(iterator)) {
+        struct slice key = store_iterator_key(iterator);
+        CLEANUP(buffer_releasep) struct buffer old = {0};
+        if (make_old(store_iterator_value(iterator), &old)) {
+            store_batch_put(&batch, STORE_META, key, buffer_slice(&old));
+        } else {
+            store_batch_remove(&batch, STORE_META, key);
+            removed_count++;
+        }
+    }
+    store_iterator_free(iterator);
+    cr_assert(eq(sz, removed_count, 9)); // Three folders, three users, three groups.
+    assert_ok(store_apply(store, &batch));
+    assert_ok(store_sync(store));
+    world_restart(&world, META);
+    world_run(&world, 5 * SECOND);
+    assert_text(world_do(&world, META, "select_rows", SELECT_T, NULL), "{\"key\"=1;};\n");
+    make_user(&world, "alice");
+    assert_text(check(&world, "alice", "write", "//tmp/t"), "allow");
+    assert_text(check(&world, "alice", "write", "//sys"), "deny");
+    assert_text(check(&world, "guest", "read", "//tmp/t"), "deny");
+    world_restart(&world, META);
+    assert_text(check(&world, "alice", "write", "//tmp/t"), "allow");
     world_release(&world);
 }

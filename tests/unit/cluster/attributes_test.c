@@ -118,6 +118,14 @@ Test(attributes, table_2_1_of_a_replicated_table)
         {"mount_config", ALWAYS, "{}", "{min_replication_log_ttl=3000}", NULL},
         {"effective_mount_config", OPAQUE, "{", "{}", BUILTIN},
         {"preload_state", ALWAYS, "\"complete\"", "failed", BUILTIN},
+        {"acl", ALWAYS, "[]", "[{}]", "\"action\" of an ACE"},
+        {"inherit_acl", ALWAYS, "%true", "5", "must be boolean"},
+        {"owner", ALWAYS, "\"root\"", "guest", NULL},
+        {"effective_acl",
+         OPAQUE,
+         "[{\"action\"=\"allow\";\"subjects\"=[\"users\";];",
+         "[]",
+         BUILTIN},
     };
     struct machine_world world;
     world_init(&world, 2);
@@ -169,6 +177,14 @@ Test(attributes, table_2_3_and_2_4_of_a_replica)
         {"error_count", OPAQUE, "0", "1", BUILTIN},
         {"tablets", OPAQUE, "[{", "[]", BUILTIN},
         {"enable_replicated_table_tracker", ALWAYS, "%true", "%false", NULL},
+        {"acl", ABSENT, NULL, "[]", "of its own"},
+        {"inherit_acl", ABSENT, NULL, "%true", "of its own"},
+        {"owner", ABSENT, NULL, "guest", "of its own"},
+        {"effective_acl",
+         OPAQUE,
+         "[{\"action\"=\"allow\";\"subjects\"=[\"users\";];",
+         "[]",
+         BUILTIN},
         {"my_own", ABSENT, NULL, "5", NULL},
     };
     struct machine_world world;
