@@ -1,5 +1,6 @@
 #include "cluster/readers.h"
 
+#include "cluster/lookup_cost.h"
 #include "cluster/reads.h"
 #include "io/clock.h"
 #include "io/inbox.h"
@@ -31,7 +32,7 @@ struct readers {
     size_t part_count; // Queries whose readers have a part, and may want more. The same.
     pthread_t *threads;
     size_t thread_count;
-    uint64_t key_cost_ns; // Of a lookup, on average.
+    struct lookup_cost cost;
 };
 
 static void wake(void *context)
@@ -192,14 +193,6 @@ static uint64_t count_keys(struct request *const *requests, size_t count)
     return key_count;
 }
 
-// What was measured while another process had the core is soon outweighed.
-static void learn_cost(struct readers *readers, uint64_t key_count, uint64_t spent_us)
-{
-    if (key_count == 0) return;
-    uint64_t cost_ns = spent_us * 1000 / key_count;
-    readers->key_cost_ns = (readers->key_cost_ns * 7 + cost_ns) / 8;
-}
-
 static void run_here(struct readers *readers, struct request *const *requests, size_t count)
 {
     uint64_t key_count = count_keys(requests, count);
@@ -207,7 +200,7 @@ static void run_here(struct readers *readers, struct request *const *requests, s
     CLEANUP(store_iterator_freep)
     struct store_iterator *iterator = store_stem_iterator_new(readers->store, NULL, STORE_DATA);
     for (size_t i = 0; i < count; i++) requests[i]->error = lookup_run(requests[i], iterator);
-    learn_cost(readers, key_count, clock_now_us() - begin_us);
+    lookup_cost_learn(&readers->cost, key_count, clock_now_us() - begin_us);
     for (size_t i = 0; i < count; i++) loop_answer(readers->loop, requests[i]);
 }
 
@@ -222,8 +215,7 @@ static void start_lookups(struct readers *readers, struct request *const *reques
 
 void readers_run_lookups(struct readers *readers, struct request *const *requests, size_t count)
 {
-    uint64_t cost_ns = count_keys(requests, count) * readers->key_cost_ns;
-    bool is_long = cost_ns > READER_AWAY_US * 1000;
+    bool is_long = lookup_cost_is_long(&readers->cost, count_keys(requests, count));
     if (!is_long || readers->job_count >= READER_QUEUE_COUNT_MAX / 2) {
         run_here(readers, requests, count);
         return;
@@ -260,7 +252,7 @@ void readers_collect(struct readers *readers)
         }
         if (first->lookup) {
             uint64_t key_count = count_keys(job->requests, arr_count(job->requests));
-            learn_cost(readers, key_count, job->spent_us);
+            lookup_cost_learn(&readers->cost, key_count, job->spent_us);
         }
         first->source = NULL;
         answer_all(job);

@@ -3,17 +3,12 @@
 //
 // The loop hands a planned read over with a snapshot of what is durable now, goes on, and collects
 // it when it is done. Nothing else is shared. Queries that the workers are too busy for are
-// refused, not kept waiting for ever. How long lookups take is learnt from those before: rows in
-// memory are read sooner than a worker wakes, rows on disk would keep the loop from everything
-// else.
+// refused, not kept waiting for ever. Which lookups are short is learnt (lookup_cost.h).
 #pragma once
 
 #include "cluster/loop.h"
 
 #define READER_QUEUE_COUNT_MAX 64
-
-// So long at most, by what is known, the lookups of one turn keep the loop busy.
-#define READER_AWAY_US UINT64_C(400)
 
 struct readers;
 

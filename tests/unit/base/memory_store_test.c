@@ -231,6 +231,28 @@ Test(memory_store, refuses_a_batch_that_was_not_written_whole)
     store_close(store);
 }
 
+Test(memory_store, is_copied_as_it_is_now)
+{
+    struct store *store = memory_store_new();
+    put(store, "a", "1");
+    assert_ok(store_sync(store));
+    put(store, "b", "2");
+    struct store *copy = memory_store_copy(store);
+    cr_assert(eq(u64, memory_store_hash(copy), memory_store_hash(store)));
+    put(store, "a", "3");
+    put(copy, "c", "4");
+    memory_store_crash(copy, 0); // All of the copy is durable, but what came to it.
+    assert_value(copy, "a", "1");
+    assert_value(copy, "b", "2");
+    assert_value(copy, "c", NULL);
+    memory_store_crash(store, 0);
+    assert_value(store, "a", "1");
+    assert_value(store, "b", NULL);
+    store_close(store);
+    assert_value(copy, "a", "1");
+    store_close(copy);
+}
+
 Test(memory_store, has_a_hash_of_its_contents)
 {
     struct store *a = memory_store_new();
