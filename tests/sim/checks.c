@@ -8,6 +8,7 @@
 #include "tests/sim/drills.h"
 #include "tests/sim/faults.h"
 #include "tests/sim/operator.h"
+#include "tests/sim/pacing.h"
 #include "tests/sim/state_checks.h"
 #include "tests/sim/tracker_checks.h"
 
@@ -84,7 +85,7 @@ static void create_replicas(
 void checks_begin(struct world *world)
 {
     state_checks_begin(world);
-    drills_begin(world);
+    pacing_begin(world);
     if (rng_chance(&world->rng, 30)) world->forgetful = 1 + (uint32_t)rng_below(&world->rng, 2);
     for (uint32_t i = 0; i < world->node_count; i++) node_start(world, i);
     machine_set_peer(world->hosts[META].machine, SLICE_OF("first"), SLICE_OF("node1"));
@@ -203,7 +204,7 @@ void checks_finish(struct world *world)
 
 void checks_release(struct world *world)
 {
-    drills_release(world);
+    pacing_release(world);
     tracker_checks_release(world);
     state_checks_release(world);
     clients_release(world);

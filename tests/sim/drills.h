@@ -7,14 +7,8 @@
 
 #include "tests/sim/world.h"
 
-void drills_begin(struct world *world);
-void drills_release(struct world *world);
-
 // Plays one, in some worlds.
 void drills_play(struct world *world);
 
 // Plays one after which replicas stay broken: nothing can follow.
 void drills_play_last(struct world *world);
-
-// A node sends a message.
-void drills_on_send(struct world *world, const struct message *message);

@@ -5,8 +5,8 @@
 #include "model/yson.h"
 #include "tests/sim/checks.h"
 #include "tests/sim/clients.h"
-#include "tests/sim/drills.h"
 #include "tests/sim/faults.h"
+#include "tests/sim/pacing.h"
 #include "tests/sim/state_checks.h"
 
 #include <assert.h>
@@ -442,7 +442,7 @@ static void perform_effects(struct world *world, uint32_t index)
     while ((effect = cell_next_effect(&host->machine->cell))) {
         switch (effect->kind) {
         case EFFECT_SEND:
-            drills_on_send(world, effect->message);
+            pacing_on_send(world, effect->message);
             world_trace(
                 world,
                 "%s sends %s %s",

@@ -115,7 +115,7 @@ struct world {
     FILE *log;          // NULL: silent.
     char failure[512];  // What check failed; empty while all is well.
     struct clients *clients;
-    struct drills *drills;
+    struct pacing *pacing;
     struct tracker_checks *tracker_checks;
     struct state_checks *state_checks;
 };
