@@ -69,6 +69,9 @@ MUST_USE struct error *node_find_parent(
     bool is_recursive,
     struct object **ret_parent,
     struct object **ret_existing);
+// Fails if nodes cannot be made in this folder: users and groups are not made by path.
+MUST_USE struct error *node_check_folder(
+    const struct machine *machine, const struct object *folder);
 // Removes an object with all that belongs to it; nothing if the user may not, or if anything of it
 // cannot be removed now.
 MUST_USE struct error *object_drop(

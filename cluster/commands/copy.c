@@ -254,6 +254,7 @@ static struct error *make_place(
 {
     if (placement->existing) {
         placement->parent = placement->existing->parent;
+        TRY(node_check_folder(machine, placement->parent));
         return object_drop(machine, user, placement->existing, true);
     }
     struct object *unused = NULL;

@@ -17,6 +17,14 @@ static struct error *already_exists(const struct ypath *path)
     return error_new(ERROR_ALREADY_EXISTS, "Node %.*s already exists", SLICE(path->text));
 }
 
+struct error *node_check_folder(const struct machine *machine, const struct object *folder)
+{
+    const struct tree *tree = &machine->cell.tree;
+    if (folder != tree->users && folder != tree->groups) return NULL;
+    return error_new(
+        ERROR_GENERIC, "Users and groups are created without a path, by attribute \"name\"");
+}
+
 struct error *node_find_parent(
     struct machine *machine,
     struct slice user,
@@ -50,10 +58,7 @@ struct error *node_find_parent(
     if (HASH_COUNT(cell->tree.objects) >= OBJECT_COUNT_MAX) {
         return error_new(ERROR_GENERIC, "The cluster has too many objects");
     }
-    if (object == cell->tree.users || object == cell->tree.groups) {
-        return error_new(
-            ERROR_GENERIC, "Users and groups are created without a path, by attribute \"name\"");
-    }
+    TRY(node_check_folder(machine, object));
     TRY(access_check(&cell->tree, user, PERMISSIONS_CHANGE_CHILDREN, object));
     TRY(node_claim_child(machine, object, path->names[name_count]));
     for (uint16_t i = name_count; i + 1 < path->name_count; i++) {
@@ -232,6 +237,7 @@ static struct error *create_at_path(
     struct slice name = path.name_count > 0 ? path.names[path.name_count - 1] : slice_from("", 0);
     if (*ret_object) {
         parent = (*ret_object)->parent;
+        TRY(node_check_folder(machine, parent));
         TRY(object_drop(machine, request->user, *ret_object, true));
     }
     TRY(create_node(machine, options, parent, name, ret_object));
@@ -565,7 +571,7 @@ static struct error *set_existing(
 {
     struct tree *tree = &machine->cell.tree;
     TRY(access_check(tree, user, PERMISSION_WRITE, object));
-    if (object->table || object->replica) {
+    if (object->table || object->replica || object->membership) {
         return error_new(ERROR_GENERIC, "Cannot set a %s", object_type_name(object->type));
     }
     TRY(node_claim(machine, object, NODE_LOCK_EXCLUSIVE, NO_NAME));

@@ -38,8 +38,8 @@ enum {
 // What adding a child to a node, or taking one out, needs: either of them.
 #define PERMISSIONS_CHANGE_CHILDREN (PERMISSION_WRITE | PERMISSION_MODIFY_CHILDREN)
 
-#define ACE_COUNT_MAX         1000 // Of one object.
-#define ACE_SUBJECT_COUNT_MAX 1000
+#define ACE_COUNT_MAX         256 // Of one object.
+#define ACE_SUBJECT_COUNT_MAX 256
 
 enum ace_mode { // To what an entry applies. Stored.
     ACE_OBJECT_AND_DESCENDANTS,

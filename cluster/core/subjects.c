@@ -110,13 +110,18 @@ struct object **subject_groups(struct tree *tree, struct object *subject)
     return groups;
 }
 
+bool subject_is_super(struct tree *tree, struct object *user)
+{
+    if (slice_equal(buffer_slice(&user->name), USER_ROOT)) return true;
+    uint64_t number = subjects_mark(tree, user);
+    return tree->superusers->membership->mark == number;
+}
+
 bool user_is_super(struct tree *tree, struct slice name)
 {
     if (name.size == 0 || slice_equal(name, USER_ROOT)) return true;
     struct object *user = user_find(tree, name);
-    if (!user) return false;
-    uint64_t number = subjects_mark(tree, user);
-    return tree->superusers->membership->mark == number;
+    return user && subject_is_super(tree, user);
 }
 
 static size_t find(struct object *const *array, const struct object *object)

@@ -8,7 +8,7 @@
 
 #include "cluster/core/objects.h"
 
-#define SUBJECT_COUNT_MAX     100000
+#define SUBJECT_COUNT_MAX     10000
 #define SUBJECT_NAME_SIZE_MAX 256
 
 #define USER_ROOT SLICE_OF("root")
@@ -64,7 +64,9 @@ uint64_t subjects_mark(struct tree *tree, struct object *user);
 // All groups that a subject is in, by whatever way: an stb array, to be freed.
 struct object **subject_groups(struct tree *tree, struct object *subject);
 
-// Whether a user, by name, may do everything; the name empty stands for root, and one that is not
+// Whether a user may do everything: root always, whatever groups it is in.
+bool subject_is_super(struct tree *tree, struct object *user);
+// The same by name; the name empty stands for root, and one that is not
 // known is nobody.
 bool user_is_super(struct tree *tree, struct slice name);
 

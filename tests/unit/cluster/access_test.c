@@ -161,6 +161,22 @@ Test(access, bad_subjects_are_refused)
         {"create", "{type=user;attributes={name=\"a b\"}}", NULL, 1, "printable ASCII"},
         {"create", "{type=map_node;path=\"//sys/users/x\"}", NULL, 1, "created without a path"},
         {"set", "{path=\"//sys/groups/x\"}", "5", 1, "created without a path"},
+        {"set", "{path=\"//sys/users/alice\"}", "5", 1, "Cannot set a user"},
+        {"create",
+         "{type=map_node;path=\"//sys/users/alice\";force=%true}",
+         NULL,
+         1,
+         "created without a path"},
+        {"copy",
+         "{source_path=\"//tmp\";destination_path=\"//sys/users/alice\";force=%true}",
+         NULL,
+         1,
+         "created without a path"},
+        {"link",
+         "{target_path=\"//tmp\";link_path=\"//sys/groups/team\";force=%true}",
+         NULL,
+         1,
+         "created without a path"},
         {"add_member",
          "{member=alice;group=team}",
          NULL,
@@ -267,6 +283,13 @@ Test(access, bad_acls_are_refused)
             &world, "{type=map_node;path=\"//tmp/x\";attributes={acl=%s}}", cases[i].value);
         assert_refused(&world, META, "create", create, NULL, cases[i].code, cases[i].text);
     }
+    CLEANUP(buffer_releasep) struct buffer many = {0};
+    buffer_append_text(&many, "[");
+    for (int i = 0; i < 257; i++)
+        buffer_append_text(&many, "{action=allow;subjects=[root];permissions=[read]};");
+    buffer_append_text(&many, "]");
+    const char *acl = arena_copy(&world.arena, buffer_slice(&many)).data;
+    assert_refused(&world, META, "set", "{path=\"//tmp/@acl\"}", acl, 1, "no more than 256 ACEs");
     assert_refused(&world, META, "set", "{path=\"//tmp/@inherit_acl\"}", "1", 1, "must be boolean");
     assert_refused(&world, META, "set", "{path=\"//tmp/@owner\"}", "anna", 907, "\"anna\"");
     assert_refused(&world, META, "set", "{path=\"//tmp/@owner\"}", "5", 1, "name of a subject");
@@ -337,6 +360,10 @@ Test(access, deny_beats_allow_and_groups_count)
     add(&world, "team", "company");
     add(&world, "company", "superusers");
     assert_text(check(&world, "alice", "write", "//tmp/a"), "allow");
+    // Root is one whatever groups say.
+    ask(&world, "remove_member", "{member=root;group=superusers}");
+    assert_text(check(&world, "root", "write", "//sys"), "allow");
+    ask(&world, "add_member", "{member=root;group=superusers}");
     // Which entry decided.
     ask(&world, "remove_member", "{member=company;group=superusers}");
     const char *id = world_get(&world, META, "//tmp/a/@id");
