@@ -40,15 +40,20 @@ static struct node *get_count(const struct subject *s)
     return node_int64(s->arena, HASH_CNT(hh_name, s->object->children));
 }
 
-static struct node *get_creation_time(const struct subject *s)
+struct node *wall_time_to_node(struct arena *arena, uint64_t wall_us)
 {
-    time_t seconds = (time_t)(s->object->created_wall_us / 1000000);
+    time_t seconds = (time_t)(wall_us / 1000000);
     struct tm utc;
     gmtime_r(&seconds, &utc);
     char date[32];
     strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
-    unsigned micros = (unsigned)(s->object->created_wall_us % 1000000);
-    return node_text(s->arena, arena_print(s->arena, "%s.%06uZ", date, micros));
+    unsigned micros = (unsigned)(wall_us % 1000000);
+    return node_text(arena, arena_print(arena, "%s.%06uZ", date, micros));
+}
+
+static struct node *get_creation_time(const struct subject *s)
+{
+    return wall_time_to_node(s->arena, s->object->created_wall_us);
 }
 
 static struct node *get_locks(const struct subject *s)

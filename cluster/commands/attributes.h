@@ -38,5 +38,8 @@ uint64_t tablet_replication_error_count(const struct tablet *tablet);
 // Sums over `count` tablets.
 struct node *tablets_statistics(struct arena *arena, const struct tablet *tablets, uint32_t count);
 
+// A moment of the wall clock, as attributes show it: 2023-11-14T22:13:20.000000Z.
+struct node *wall_time_to_node(struct arena *arena, uint64_t wall_us);
+
 // The error that an object has no such attribute: 500.
 MUST_USE struct error *attribute_not_found(struct slice name);

@@ -95,6 +95,10 @@ struct node *tablet_to_node(
     if (tablet_is_active(tablet)) {
         struct guid cell_id = guid_make(1, machine->cell.options.cell_tag, OBJECT_TABLET_CELL, 1);
         node_set_text(arena, map, "cell_id", node_guid(arena, cell_id));
+        uint64_t mounted_wall_us = tablet->mounted_wall_us;
+        node_set_text(arena, map, "mount_time", wall_time_to_node(arena, mounted_wall_us));
+        // It only has to be another one after each mount.
+        node_set_text(arena, map, "mount_revision", node_uint64(arena, mounted_wall_us));
     }
     return map;
 }

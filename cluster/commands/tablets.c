@@ -181,7 +181,11 @@ static struct error *move_tablets(
     }
     if (transition == &MOUNT || transition == &MOUNT_FROZEN) TRY(read_settings(table));
     for (uint32_t i = begin; i < end; i++) {
-        table->tablets[i].state = (enum tablet_state)transition->to[table->tablets[i].state];
+        struct tablet *tablet = &table->tablets[i];
+        bool was_active = tablet_is_active(tablet);
+        tablet->state = (enum tablet_state)transition->to[tablet->state];
+        if (!was_active && tablet_is_active(tablet))
+            tablet->mounted_wall_us = machine->cell.wall_us;
     }
     machine->has_leaving_tablets = true;
     object_save(&machine->cell.batch, table->object);

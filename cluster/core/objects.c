@@ -51,6 +51,9 @@ static void encode_table(const struct table *table, struct buffer *buffer)
         put_bytes(buffer, buffer_slice(&tablet->pivot));
     }
     put_varint(buffer, table->retained_timestamp);
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        put_varint(buffer, table->tablets[i].mounted_wall_us);
+    }
 }
 
 static void encode_replica(const struct replica *replica, struct buffer *buffer)
@@ -159,6 +162,10 @@ static struct error *decode_table(
     }
     // Tables of stores that were made before versions were dropped have none.
     if (reader->rest.size > 0) table->retained_timestamp = get_varint(reader);
+    // Nor do those know when their tablets were mounted that did not keep it.
+    for (uint32_t i = 0; i < table->tablet_count && reader->rest.size > 0; i++) {
+        table->tablets[i].mounted_wall_us = get_varint(reader);
+    }
     return NULL;
 }
 

@@ -56,6 +56,7 @@ struct tablet {
     uint32_t number; // In keys of the store; never given out twice.
     enum tablet_state state;
     struct buffer pivot; // The encoded key at which a sorted tablet begins; empty for the first.
+    uint64_t mounted_wall_us; // When it was last mounted; 0 if never.
     uint64_t last_write_timestamp;
     uint64_t total_row_count;   // Of ordered tables; of queues see queue.h.
     uint64_t trimmed_row_count; // Of ordered tables.

@@ -239,6 +239,8 @@ Test(attributes, table_2_5_of_a_tablet)
         {"error_count", ALWAYS, "0", NULL, NULL},
         {"replication_error_count", ALWAYS, "0", NULL, NULL},
         {"cell_id", ALWAYS, NULL, NULL, NULL},
+        {"mount_time", ALWAYS, "\"2023-11-14T22:13:2", NULL, NULL},
+        {"mount_revision", ALWAYS, NULL, NULL, NULL},
     };
     static const char *const ORCHID[][2] = {
         {"state", "\"mounted\""},

@@ -216,6 +216,31 @@ Test(tablets, that_were_leaving_at_a_crash_have_left_afterwards)
     world_release(&world);
 }
 
+Test(tablets, know_when_they_were_mounted)
+{
+    struct machine_world world;
+    world_init(&world, 1);
+    make(&world, "table", "//tmp/t", SORTED);
+    const char *table = "{path=\"//tmp/t\"}";
+    const char *exists = "{path=\"//tmp/t/@tablets/0/mount_time\"}";
+    assert_text(world_do(&world, META, "exists", exists, NULL), "%false");
+    world_do(&world, META, "mount_table", table, NULL);
+    const char *first = world_get(&world, META, "//tmp/t/@tablets/0/mount_time");
+    const char *revision = world_get(&world, META, "//tmp/t/@tablets/0/mount_revision");
+    world_run(&world, 5 * SECOND);
+    const char *same[] = {"freeze_table", "unfreeze_table", "remount_table", "mount_table"};
+    for (int i = 0; i < 4; i++) world_do(&world, META, same[i], table, NULL);
+    world_restart(&world, META);
+    assert_text(world_get(&world, META, "//tmp/t/@tablets/0/mount_time"), first);
+    assert_text(world_get(&world, META, "//tmp/t/@tablets/0/mount_revision"), revision);
+    world_do(&world, META, "unmount_table", table, NULL);
+    assert_text(world_do(&world, META, "exists", exists, NULL), "%false");
+    world_do(&world, META, "mount_table", "{path=\"//tmp/t\";freeze=%true}", NULL);
+    const char *second = world_get(&world, META, "//tmp/t/@tablets/0/mount_time");
+    cr_assert(strcmp(second, first) > 0, "%s %s", first, second);
+    world_release(&world);
+}
+
 // Behaviour 2.6: options take effect with a mount or remount.
 Test(tablets, take_their_options_when_they_are_mounted)
 {
