@@ -3,6 +3,7 @@
 #include "cluster/commands/commands.h"
 #include "cluster/core/access.h"
 #include "cluster/core/layout.h"
+#include "cluster/core/row_copies.h"
 #include "cluster/core/subjects.h"
 #include "coordinator/core/sessions.h"
 
@@ -17,6 +18,7 @@ struct error *machine_new(
     machine->has_leaving_tablets = true;
     struct error *error = cell_init(&machine->cell, options, now_us, wall_us);
     retention_init(&machine->retention, now_us, options->retention_period_us);
+    if (!error) error = row_copies_recover(&machine->cell);
     if (!error) error = sources_init(&machine->sources, &machine->cell);
     if (!error) error = coordinator_init(&machine->coordinator, &machine->cell);
     if (!error) {
@@ -37,6 +39,7 @@ void machine_free(struct machine *machine)
 {
     if (!machine) return;
     machine_free_transactions(machine);
+    copyings_release(machine);
     coordinator_release(&machine->coordinator);
     waiting_reads_release(&machine->waiting_reads);
     sources_release(&machine->sources);
@@ -145,6 +148,7 @@ void machine_tick(struct machine *machine, uint64_t now_us, uint64_t wall_us)
     cell_apply(cell);
     machine_expire_transactions(machine);
     retention_tick(&machine->retention, cell, table_closed_timestamp);
+    copyings_tick(machine);
 }
 
 // Tablets move on when nothing is undecided on them any more.
@@ -206,6 +210,7 @@ uint64_t machine_wake_at_us(const struct machine *machine)
     wake_at_us = MIN(wake_at_us, waiting_reads_wake_at_us(&machine->waiting_reads));
     wake_at_us = MIN(wake_at_us, machine->transactions_expire_at_us);
     wake_at_us = MIN(wake_at_us, machine->retention.step_at_us);
+    if (machine->copyings) wake_at_us = MIN(wake_at_us, machine->copyings_step_at_us);
     wake_at_us = MIN(wake_at_us, cell->sync_at_us);
     return MIN(wake_at_us, cell->now_us + 1000000); // The ceiling of timestamps.
 }

@@ -64,6 +64,8 @@ struct machine {
     struct transaction *transactions;   // By id.
     struct node_lock *node_locks;       // stb array; of master transactions.
     uint64_t transactions_expire_at_us; // No transaction expires before.
+    struct copying *copyings;           // Copies at work, oldest first: cluster/commands/copy.c.
+    uint64_t copyings_step_at_us;       // When the first goes on.
     bool has_leaving_tablets;           // Some tablet is freezing or unmounting.
     uint64_t request_count;             // Since the start, by outcome; for metrics.
     uint64_t failed_request_count;

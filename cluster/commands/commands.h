@@ -157,6 +157,12 @@ MUST_USE struct error *pivot_encode(
 MUST_USE struct error *replica_mode_parse(struct slice text, enum replica_mode *ret_mode);
 MUST_USE struct error *atomicity_parse(struct slice text, bool *ret_is_none);
 
+// -- copy.c
+// Goes on with copies that take more than one step; each is answered when it is there as a whole.
+void copyings_tick(struct machine *machine);
+// They will never be answered; what they have copied is removed at the next start.
+void copyings_release(struct machine *machine);
+
 // -- attributes.c
 // The value of an attribute (names below `@`), computed or user's; 500 if there is none.
 MUST_USE struct error *attribute_get(

@@ -1,71 +1,118 @@
 // copy, move, link: nodes under other names.
 //
 // A copy of a table has the rows of its source; a copy of a replicated table has its log, and
-// clones of its replicas that stand where the originals stood (behaviour 3.6). All of it is one
-// batch.
+// clones of its replicas that stand where the originals stood (behaviour 3.6). Rows are copied
+// first, in steps; then the nodes, all in one batch, so that a copy is there as a whole or not.
 #include "cluster/commands/commands.h"
 
+#include "cluster/commands/attributes.h"
 #include "cluster/core/layout.h"
+#include "cluster/core/row_copies.h"
 #include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
 
-// Of the rows and log records that one command may copy: they go through memory.
-static const uint64_t COPY_SIZE_MAX = UINT64_C(64) << 20;
+// Rows are copied in steps of about this size, with time for other things in between.
+static const uint64_t STEP_SIZE = 256 << 10;
+static const uint64_t STEP_US = 2000;
+enum { COPY_COUNT_MAX = 16 };
 
-enum { NUMBER_SIZE = sizeof(uint32_t) };
+// What a table was like when its rows began to be copied.
+struct copied_table {
+    struct guid id;
+    uint64_t last_write_timestamp; // Of all tablets.
+    uint64_t row_count;
+    uint64_t trimmed_row_count; // Not of logs, whose beginning nobody misses.
+};
+
+// A copy command that takes more than one step. Owned by the machine.
+struct copying {
+    struct request *request; // Owned.
+    struct row_copies rows;
+    struct copied_table *tables; // stb array: in the order of the tree.
+    struct copying *next;
+    struct copying *prev;
+};
+
+// Making the copy, once all rows are there.
+struct copy {
+    struct cell *cell;
+    const struct copying *copying;
+    size_t range_index; // Of the next table's or tablet's rows.
+    bool keeps_access;  // Copies have the ACLs of what they are copied from.
+};
 
 // -------------------------------------------------------------------------------------------------
 // Rows
 
-// Rows of a table or tablet lie under its number; a copy has them under another.
-struct row_copy {
-    struct cell *cell;
-    struct store_batch *batch; // NULL to count only.
-    uint64_t size;
-    bool keeps_access; // Copies have the ACLs of what they are copied from.
-};
-
-static struct error *copy_range(
-    struct row_copy *copy, enum store_family family, uint32_t from, uint32_t to)
+static void plan_rows(struct copying *copying, const struct table *table)
 {
-    struct layout_key begin = layout_prefix(layout_ordered_row(from, 0), NUMBER_SIZE);
-    struct layout_key end = layout_after(begin);
-    struct layout_key prefix = layout_prefix(layout_ordered_row(to, 0), NUMBER_SIZE);
-    CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator = store_iterator_new(
-        copy->cell->store, NULL, family, layout_slice(&begin), layout_slice(&end));
-    CLEANUP(buffer_releasep) struct buffer key = {0};
-    for (store_iterator_seek(iterator, layout_slice(&begin)); store_iterator_is_valid(iterator);
-         store_iterator_next(iterator)) {
-        struct slice old_key = store_iterator_key(iterator);
-        struct slice value = store_iterator_value(iterator);
-        copy->size += old_key.size + value.size;
-        if (copy->size > COPY_SIZE_MAX) {
-            struct error *error = error_new(ERROR_GENERIC, "There is too much data to be copied");
-            return error_set_u64(error, "size_max", COPY_SIZE_MAX);
-        }
-        if (!copy->batch) continue;
-        buffer_clear(&key);
-        buffer_append_slice(&key, layout_slice(&prefix));
-        buffer_append(&key, old_key.data + NUMBER_SIZE, old_key.size - NUMBER_SIZE);
-        store_batch_put(copy->batch, family, buffer_slice(&key), value);
+    if (table_is_sorted(table) && !table->is_replicated) {
+        row_copies_add(&copying->rows, STORE_DATA, table->number);
+        return;
     }
-    return store_iterator_error(iterator);
+    enum store_family family = table->is_replicated ? STORE_QUEUE : STORE_DATA;
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        row_copies_add(&copying->rows, family, table->tablets[i].number);
+    }
 }
 
-// `to` is NULL to count only.
-static struct error *copy_rows(
-    struct row_copy *copy, const struct table *from, const struct table *to)
+// Gives a new table the numbers under which its rows are.
+static void take_rows(struct copy *copy, struct table *table)
 {
-    if (table_is_sorted(from) && !from->is_replicated) {
-        return copy_range(copy, STORE_DATA, from->number, to ? to->number : 0);
+    const struct row_range *range = &copy->copying->rows.ranges[copy->range_index];
+    if (table_is_sorted(table) && !table->is_replicated) {
+        table->number = range->to;
+        copy->range_index++;
+        return;
     }
-    enum store_family family = from->is_replicated ? STORE_QUEUE : STORE_DATA;
-    for (uint32_t i = 0; i < from->tablet_count; i++) {
-        uint32_t number = to ? to->tablets[i].number : 0;
-        TRY(copy_range(copy, family, from->tablets[i].number, number));
+    for (uint32_t i = 0; i < table->tablet_count; i++) table->tablets[i].number = range[i].to;
+    copy->range_index += table->tablet_count;
+}
+
+static struct copied_table describe(const struct table *table)
+{
+    struct copied_table copied = {.id = table->object->id};
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        const struct tablet *tablet = &table->tablets[i];
+        copied.last_write_timestamp =
+            MAX(copied.last_write_timestamp, tablet->last_write_timestamp);
+        copied.row_count += tablet_total_row_count(tablet);
+        if (!tablet->queue) copied.trimmed_row_count += tablet->trimmed_row_count;
     }
-    return NULL;
+    return copied;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the tree.
+static void plan_tree(struct copying *copying, const struct object *object)
+{
+    if (object->table) {
+        arr_add(copying->tables, describe(object->table));
+        plan_rows(copying, object->table);
+    }
+    for (const struct object *child = object->children; child; child = child->hh_name.next) {
+        plan_tree(copying, child);
+    }
+}
+
+// Whether the tables are those whose rows were copied, and as they were. `*index` goes through
+// them.
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the tree.
+static bool is_as_planned(const struct copying *copying, const struct object *object, size_t *index)
+{
+    if (object->table) {
+        if (*index == arr_count(copying->tables)) return false;
+        const struct copied_table *then = &copying->tables[(*index)++];
+        struct copied_table now = describe(object->table);
+        if (!guid_equal(then->id, now.id) || then->row_count != now.row_count ||
+            then->last_write_timestamp != now.last_write_timestamp ||
+            then->trimmed_row_count != now.trimmed_row_count) {
+            return false;
+        }
+    }
+    for (const struct object *child = object->children; child; child = child->hh_name.next) {
+        if (!is_as_planned(copying, child, index)) return false;
+    }
+    return true;
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -86,8 +133,7 @@ static struct error *check_quiet(const struct table *table, const char *verb)
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the tree.
-static struct error *check_source(
-    const struct object *object, bool is_move, struct row_copy *copy, uint64_t *object_count)
+static struct error *check_source(const struct object *object, bool is_move, uint64_t *object_count)
 {
     if (object->membership)
         return error_new(ERROR_GENERIC, "Users and groups cannot be copied or moved");
@@ -95,10 +141,9 @@ static struct error *check_source(
     if (object->table && is_move && object->table->is_replicated) {
         return error_new(ERROR_GENERIC, "A replicated table cannot be moved");
     }
-    if (object->table && !is_move) TRY(copy_rows(copy, object->table, NULL));
     *object_count += 1 + (object->table ? arr_count(object->table->replicas) : 0);
     for (const struct object *child = object->children; child; child = child->hh_name.next) {
-        TRY(check_source(child, is_move, copy, object_count));
+        TRY(check_source(child, is_move, object_count));
     }
     return NULL;
 }
@@ -141,7 +186,7 @@ static void put_trimmed(struct cell *cell, const struct tablet *from, const stru
 }
 
 static struct error *copy_table(
-    struct row_copy *copy, const struct table *source, struct object *object)
+    struct copy *copy, const struct table *source, struct object *object)
 {
     struct cell *cell = copy->cell;
     struct table *table =
@@ -157,6 +202,7 @@ static struct error *copy_table(
         TRY(object_attributes(&arena, source->object, &attributes));
         TRY(table_read_tracker_options(table, attributes));
     }
+    take_rows(copy, table);
     bool is_ordered = !source->is_replicated && !table_is_sorted(source);
     for (uint32_t i = 0; i < table->tablet_count; i++) {
         struct tablet *tablet = &table->tablets[i];
@@ -167,7 +213,6 @@ static struct error *copy_table(
         tablet->trimmed_row_count = from->trimmed_row_count;
         if (is_ordered) put_trimmed(cell, from, tablet);
     }
-    TRY(copy_rows(copy, source, table));
     for (size_t i = 0; i < arr_count(source->replicas); i++) {
         clone_replica(cell, source->replicas[i], table);
     }
@@ -176,7 +221,7 @@ static struct error *copy_table(
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the tree.
 static struct error *copy_object(
-    struct row_copy *copy,
+    struct copy *copy,
     const struct object *source,
     struct object *parent,
     struct slice name,
@@ -280,56 +325,48 @@ static struct error *check_distance(
         ERROR_GENERIC, "Cannot replace node %.*s by a part of it", SLICE(placement->path.text));
 }
 
-static struct error *copy_or_move(
-    struct machine *machine, struct request *request, bool is_move, struct object **ret_object)
+// What a copy or move is about.
+struct relocation {
+    struct object *source;
+    struct placement placement;
+    bool keeps_access;
+    bool is_idle; // The destination is there and may stay.
+};
+
+static struct error *check_relocation(
+    struct machine *machine, struct request *request, bool is_move, struct relocation *relocation)
 {
-    struct cell *cell = &machine->cell;
+    struct tree *tree = &machine->cell.tree;
     struct slice user = request->user;
     struct ypath source_path;
-    struct object *source = NULL;
-    struct placement placement = {0};
+    struct placement *placement = &relocation->placement;
+    *relocation = (struct relocation){0};
     TRY(command_named_path(request, "source_path", &source_path));
     source_path.keeps_link = true;
-    TRY(tree_resolve(&cell->tree, &source_path, &source));
-    TRY(read_placement(machine, request, "destination_path", &placement));
-    if (placement.existing && placement.ignores_existing && !placement.is_forced) {
-        *ret_object = placement.existing;
-        return NULL;
-    }
+    TRY(tree_resolve(tree, &source_path, &relocation->source));
+    struct object *source = relocation->source;
+    TRY(read_placement(machine, request, "destination_path", placement));
+    relocation->is_idle =
+        placement->existing && placement->ignores_existing && !placement->is_forced;
+    if (relocation->is_idle) return NULL;
     if (source_path.has_attribute || !source->parent) {
         return error_new(ERROR_GENERIC, "%.*s is not a node of the tree", SLICE(source_path.text));
     }
-    if (is_move && tree_is_fixed(&cell->tree, source)) {
+    if (is_move && tree_is_fixed(tree, source)) {
         return error_new(ERROR_GENERIC, "This node belongs to the cluster and cannot be moved");
     }
-    struct row_copy copy = {.cell = cell};
     uint64_t object_count = 0;
-    TRY(node_get_boolean(request->parameters, "preserve_acl", &copy.keeps_access));
-    TRY(access_check_all(&cell->tree, user, is_move ? PERMISSION_REMOVE : PERMISSION_READ, source));
-    if (is_move) TRY(access_check(&cell->tree, user, PERMISSIONS_CHANGE_CHILDREN, source->parent));
-    if (copy.keeps_access && !is_move)
-        TRY(access_check_all(&cell->tree, user, PERMISSION_ADMINISTER, source));
-    TRY(check_distance(machine, source, &placement));
-    TRY(check_source(source, is_move, &copy, &object_count));
-    if (!is_move && HASH_COUNT(cell->tree.objects) + object_count > OBJECT_COUNT_MAX) {
+    TRY(node_get_boolean(request->parameters, "preserve_acl", &relocation->keeps_access));
+    TRY(access_check_all(tree, user, is_move ? PERMISSION_REMOVE : PERMISSION_READ, source));
+    if (is_move) TRY(access_check(tree, user, PERMISSIONS_CHANGE_CHILDREN, source->parent));
+    if (relocation->keeps_access && !is_move)
+        TRY(access_check_all(tree, user, PERMISSION_ADMINISTER, source));
+    TRY(check_distance(machine, source, placement));
+    TRY(check_source(source, is_move, &object_count));
+    if (!is_move && HASH_COUNT(tree->objects) + object_count > OBJECT_COUNT_MAX) {
         return error_new(ERROR_GENERIC, "The cluster has too many objects");
     }
-    if (is_move) {
-        TRY(node_claim_all(machine, source));
-        TRY(node_claim_child(machine, source->parent, buffer_slice(&source->name)));
-    }
-    TRY(make_place(machine, user, &placement));
-    if (is_move) {
-        object_move(&cell->batch, source, placement.parent, last_name(&placement));
-        *ret_object = source;
-        return NULL;
-    }
-    copy.batch = &cell->batch;
-    copy.size = 0;
-    TRY(copy_object(&copy, source, placement.parent, last_name(&placement), ret_object));
-    if (!copy.keeps_access) access_own(&cell->tree, &cell->batch, user, *ret_object);
-    cell_apply(cell); // Queues are loaded from the store.
-    return add_parts(machine, *ret_object);
+    return NULL;
 }
 
 static void answer_id(
@@ -339,17 +376,131 @@ static void answer_id(
     command_answer(machine, request, error, node);
 }
 
+// The rows are there: makes the nodes, if nothing has changed meanwhile.
+static struct error *make_copy(
+    struct machine *machine, struct copying *copying, struct object **ret_object)
+{
+    struct cell *cell = &machine->cell;
+    struct request *request = copying->request;
+    struct relocation relocation;
+    TRY(check_relocation(machine, request, false, &relocation));
+    struct object *source = relocation.source;
+    size_t index = 0;
+    bool is_same = is_as_planned(copying, source, &index) && index == arr_count(copying->tables);
+    if (relocation.is_idle || !is_same) {
+        return error_new(
+            ERROR_GENERIC, "The source or destination of a copy has changed: copy it again");
+    }
+    TRY(make_place(machine, request->user, &relocation.placement));
+    struct object *parent = relocation.placement.parent;
+    struct slice name = last_name(&relocation.placement);
+    struct copy copy = {.cell = cell, .copying = copying, .keeps_access = relocation.keeps_access};
+    TRY(copy_object(&copy, source, parent, name, ret_object));
+    if (!copy.keeps_access) access_own(&cell->tree, &cell->batch, request->user, *ret_object);
+    row_copies_keep(&copying->rows);
+    cell_apply(cell); // Queues are loaded from the store.
+    return add_parts(machine, *ret_object);
+}
+
+static void free_copying(struct copying *copying)
+{
+    request_free(copying->request);
+    row_copies_release(&copying->rows);
+    arr_free(copying->tables);
+    free(copying);
+}
+
+void copyings_release(struct machine *machine)
+{
+    struct copying *copying = NULL;
+    struct copying *next = NULL;
+    DL_FOREACH_SAFE (machine->copyings, copying, next) {
+        free_copying(copying);
+    }
+    machine->copyings = NULL;
+}
+
+// One step of a copy; true when it is over and answered.
+static bool step(struct machine *machine, struct copying *copying)
+{
+    bool is_done = false;
+    struct object *object = NULL;
+    struct error *error = row_copies_step(&copying->rows, STEP_SIZE, &is_done);
+    if (!error && !is_done) {
+        cell_apply(&machine->cell);
+        return false;
+    }
+    if (!error) error = make_copy(machine, copying, &object);
+    if (error) row_copies_drop(&copying->rows);
+    answer_id(machine, TAKE(copying->request), error, object);
+    return true;
+}
+
+void copyings_tick(struct machine *machine)
+{
+    struct copying *copying = machine->copyings;
+    if (!copying || machine->cell.now_us < machine->copyings_step_at_us) return;
+    machine->copyings_step_at_us = machine->cell.now_us + STEP_US;
+    if (!step(machine, copying)) return;
+    DL_DELETE(machine->copyings, copying);
+    free_copying(copying);
+}
+
+static struct error *start_copy(
+    struct machine *machine, struct request *request, struct object **ret_existing)
+{
+    struct relocation relocation;
+    TRY(check_relocation(machine, request, false, &relocation));
+    if (relocation.is_idle) {
+        *ret_existing = relocation.placement.existing;
+        return NULL;
+    }
+    size_t count = 0;
+    const struct copying *other = NULL;
+    DL_COUNT(machine->copyings, other, count);
+    if (count >= COPY_COUNT_MAX) {
+        struct error *error = error_new(ERROR_REQUEST_THROTTLED, "Too many copies are made now");
+        return error_set_u64(error, "count_max", COPY_COUNT_MAX);
+    }
+    struct copying *copying = must_alloc(calloc(1, sizeof *copying));
+    copying->request = request;
+    row_copies_init(&copying->rows, &machine->cell);
+    plan_tree(copying, relocation.source);
+    if (step(machine, copying)) { // Most copies are small.
+        free_copying(copying);
+    } else {
+        DL_APPEND(machine->copyings, copying);
+    }
+    return NULL;
+}
+
 void command_copy(struct machine *machine, struct request *request)
 {
-    struct object *object = NULL;
-    struct error *error = copy_or_move(machine, request, false, &object);
-    answer_id(machine, request, error, object);
+    struct object *existing = NULL;
+    struct error *error = start_copy(machine, request, &existing);
+    if (error || existing) answer_id(machine, request, error, existing);
+}
+
+static struct error *do_move(
+    struct machine *machine, struct request *request, struct object **ret_object)
+{
+    struct relocation relocation;
+    TRY(check_relocation(machine, request, true, &relocation));
+    struct object *source = relocation.source;
+    struct placement *placement = &relocation.placement;
+    *ret_object = relocation.is_idle ? placement->existing : source;
+    if (relocation.is_idle) return NULL;
+    TRY(node_claim_all(machine, source));
+    TRY(node_claim_child(machine, source->parent, buffer_slice(&source->name)));
+    TRY(make_place(machine, request->user, placement));
+    object_move(&machine->cell.batch, source, placement->parent, last_name(placement));
+    return NULL;
 }
 
 void command_move(struct machine *machine, struct request *request)
 {
     struct object *object = NULL;
-    struct error *error = copy_or_move(machine, request, true, &object);
+    struct error *error = do_move(machine, request, &object);
     answer_id(machine, request, error, object);
 }
 

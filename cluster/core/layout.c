@@ -150,6 +150,13 @@ struct layout_key layout_ordered_trimmed(uint32_t tablet_number)
     return key;
 }
 
+struct layout_key layout_unfinished(uint32_t number)
+{
+    struct layout_key key = begin('u');
+    add_number32(&key, number);
+    return key;
+}
+
 struct layout_key layout_after(struct layout_key prefix)
 {
     // No prefix of ours is all ones.

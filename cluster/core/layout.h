@@ -51,6 +51,7 @@ struct layout_key layout_queue_abort(uint32_t tablet_number, uint64_t row_index)
 struct layout_key layout_queue_trimmed(uint32_t tablet_number);
 struct layout_key layout_ordered_row(uint32_t tablet_number, uint64_t row_index);
 struct layout_key layout_ordered_trimmed(uint32_t tablet_number);
+struct layout_key layout_unfinished(uint32_t number);
 
 // The first key after all that begin with this one.
 struct layout_key layout_after(struct layout_key prefix);

@@ -19,6 +19,20 @@ def test(world):
     cluster.mount("//tmp/u")
     assert cluster.lookup("//tmp/u", [{"key": 1}]) == [{"key": 1, "value": "a"}]
 
+    # A larger one takes many steps.
+    large = [{"key": i, "value": str(i) * 3000000} for i in range(1, 5)]
+    cluster.create("table", "//tmp/large", attributes="{dynamic=%%true;schema=%s}" % SCHEMA)
+    cluster.mount("//tmp/large")
+    for row in large:
+        cluster.insert("//tmp/large", [row])
+    cluster.run("freeze-table", "//tmp/large", "--sync")
+    cluster.run("copy", "//tmp/large", "//tmp/copy")
+    cluster.kill()
+    cluster.start()
+    cluster.mount("//tmp/copy")
+    assert cluster.lookup("//tmp/copy", [{"key": row["key"]} for row in large]) == large
+    cluster.run("remove", "//tmp/large")
+
     cluster.run("link", "//tmp/u", "//tmp/l")
     assert cluster.select("* from [//tmp/l]") == [{"key": 1, "value": "a"}]
     cluster.run("unmount-table", "//tmp/t", "--sync")

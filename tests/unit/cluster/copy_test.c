@@ -235,6 +235,152 @@ Test(copy, of_a_replicated_table_has_clones_of_replicas_that_start_disabled_at_t
     world_release(&world);
 }
 
+// Rows of 100 kB, so that a copy of them takes several steps.
+static void fill(struct machine_world *world, const char *path, int count)
+{
+    CLEANUP(buffer_releasep) struct buffer row = {0};
+    const char *parameters = world_text(world, "{path=\"%s\"}", path);
+    for (int i = 0; i < count; i++) {
+        buffer_clear(&row);
+        buffer_print(&row, "{k=%d;v=\"", i);
+        memset(buffer_reserve(&row, 100000), 'a', 100000);
+        row.size += 100000;
+        buffer_append_text(&row, "\"}");
+        buffer_append_byte(&row, 0);
+        world_do(world, META, "insert_rows", parameters, row.data);
+    }
+}
+
+static void make_large(struct machine_world *world, const char *type, int node_count)
+{
+    world_init(world, node_count);
+    const char *parameters = world_text(
+        world,
+        "{type=%s;path=\"//tmp/a\";attributes={dynamic=%%true;pivot_keys=[[];[5]];schema=" SCHEMA
+        "}}",
+        type);
+    run(world, "create", parameters);
+    mount(world, META, "//tmp/a");
+    fill(world, "//tmp/a", 20);
+    unmount(world, META, "//tmp/a");
+}
+
+// How many keys the store has in all families but that of objects and the like.
+static uint64_t count_keys(struct machine_world *world)
+{
+    uint64_t count = 0;
+    const enum store_family families[] = {STORE_DATA, STORE_QUEUE};
+    for (int i = 0; i < 2; i++) {
+        struct slice end = SLICE_OF("\xff\xff\xff\xff\xff");
+        CLEANUP(store_iterator_freep)
+        struct store_iterator *iterator =
+            store_iterator_new(world->nodes[META].store, NULL, families[i], slice_from("", 0), end);
+        store_iterator_seek(iterator, slice_from("", 0));
+        for (; store_iterator_is_valid(iterator); store_iterator_next(iterator)) count++;
+    }
+    return count;
+}
+
+static struct request *begin_copy(struct machine_world *world)
+{
+    const char *parameters = both(world, "//tmp/a", "//tmp/b");
+    struct request *request = world_begin(world, META, "copy", parameters, NULL);
+    cr_assert(not(world_is_answered(world, request)));
+    return request;
+}
+
+#define COUNT "{query=\"sum(1) as n, sum(length(v)) as s from [%s] group by 1 as one\"}"
+#define ALL   "{\"n\"=20;\"s\"=2000000;};\n"
+
+Test(copy, of_a_large_table_goes_in_steps_and_is_there_as_a_whole)
+{
+    struct machine_world world;
+    make_large(&world, "table", 1);
+    struct request *request = begin_copy(&world);
+    for (int j = 0; j < 3; j++) { // Other things go on meanwhile.
+        assert_text(run(&world, "exists", "{path=\"//tmp/b\"}"), "%false");
+        world_run(&world, MS);
+        cr_assert(not(world_is_answered(&world, request)));
+    }
+    const char *id = world_finish(&world, request);
+    assert_text(get(&world, "//tmp/b/@id"), id);
+    for (int i = 0; i < 2; i++) {
+        mount(&world, META, i == 0 ? "//tmp/a" : "//tmp/b");
+        const char *query = world_text(&world, COUNT, i == 0 ? "//tmp/a" : "//tmp/b");
+        assert_text(run(&world, "select_rows", query), ALL);
+    }
+    // They are two tables.
+    world_do(&world, META, "delete_rows", "{path=\"//tmp/a\"}", "{k=1}");
+    assert_text(run(&world, "select_rows", world_text(&world, COUNT, "//tmp/b")), ALL);
+    world_restart(&world, META);
+    assert_text(run(&world, "select_rows", world_text(&world, COUNT, "//tmp/b")), ALL);
+    world_release(&world);
+}
+
+Test(copy, of_a_large_log_is_replicated_as_the_original)
+{
+    struct machine_world world;
+    make_large(&world, "replicated_table", 2);
+    world_finish(&world, begin_copy(&world));
+    mount(&world, META, "//tmp/b");
+    const char *quoted =
+        run(&world,
+            "create",
+            "{type=table_replica;attributes={table_path=\"//tmp/b\";cluster_name=replica;"
+            "replica_path=\"//tmp/r\";enabled=%true}}");
+    const char *attributes = world_text(
+        &world,
+        "{type=table;path=\"//tmp/r\";attributes={dynamic=%%true;schema=" SCHEMA
+        ";upstream_replica_id=%s}}",
+        quoted);
+    world_do(&world, REPLICA, "create", attributes, NULL);
+    mount(&world, REPLICA, "//tmp/r");
+    const char *id = world_text(&world, "%.*s", (int)strlen(quoted) - 2, quoted + 1);
+    const char *path = world_text(&world, "#%s/@tablets/%%d/current_replication_row_index", id);
+    world_wait(&world, META, world_text(&world, path, 0), "5");
+    world_wait(&world, META, world_text(&world, path, 1), "15");
+    const char *query = world_text(&world, COUNT, "//tmp/r");
+    assert_text(world_do(&world, REPLICA, "select_rows", query, NULL), ALL);
+    world_release(&world);
+}
+
+Test(copy, that_does_not_end_leaves_nothing)
+{
+    static const char *const TEXTS[] = {
+        NULL, // A crash.
+        "The source or destination of a copy has changed",
+        "Cannot copy dynamic table since not all tablets are frozen or unmounted",
+        "Node //tmp/b already exists",
+        "Error resolving path //tmp/a",
+    };
+    for (int i = 0; i < 5; i++) {
+        struct machine_world world;
+        make_large(&world, "table", 1);
+        uint64_t before = count_keys(&world);
+        struct request *request = begin_copy(&world);
+        world_run(&world, MS);
+        cr_assert(count_keys(&world) > before);
+        if (i == 0) world_restart(&world, META);
+        if (i == 1 || i == 2) mount(&world, META, "//tmp/a");
+        if (i == 1) {
+            world_do(&world, META, "insert_rows", "{path=\"//tmp/a\"}", "{k=1;v=a}");
+            before++; // Another version.
+            unmount(&world, META, "//tmp/a");
+        }
+        if (i == 3) run(&world, "create", "{type=map_node;path=\"//tmp/b\"}");
+        if (i == 4) run(&world, "remove", "{path=\"//tmp/a\"}");
+        if (TEXTS[i]) {
+            cr_assert(world_finish(&world, request) == NULL);
+            cr_assert(error_says(world.error, 0, TEXTS[i]), "%s", TEXTS[i]);
+        }
+        if (i != 3) assert_text(run(&world, "exists", "{path=\"//tmp/b\"}"), "%false");
+        world_run(&world, SECOND);
+        uint64_t expected = i == 4 ? 0 : before;
+        cr_assert(eq(u64, count_keys(&world), expected), "case %d", i);
+        world_release(&world);
+    }
+}
+
 Test(copy, move_gives_a_node_another_place_and_keeps_its_id)
 {
     struct machine_world world;
