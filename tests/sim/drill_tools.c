@@ -28,17 +28,34 @@ bool drill_run_until(struct world *world, drill_condition *is_so, uint64_t us)
     return true;
 }
 
-void drill_commit(struct world *world, size_t count, uint64_t latency_us_max, const char *name)
+// Sends a commit and waits for the answer.
+static struct commit_try try_commit(struct world *world, bool require_sync_replica)
+{
+    struct commit_try try = {0};
+    clients_commit(world, 0, SECOND, require_sync_replica);
+    uint64_t end_us = world->now_us + 3 * SECOND;
+    while (world->failure[0] == 0 && !try.is_answered && world->now_us < end_us) {
+        drill_run(world, MS);
+        try = clients_look(world, 0);
+    }
+    return try;
+}
+
+void drill_commit(struct world *world, size_t count)
+{
+    for (size_t i = 0; i < count && world->failure[0] == 0; i++) (void)try_commit(world, false);
+}
+
+void drill_commit_within(
+    struct world *world,
+    size_t count,
+    bool require_sync_replica,
+    uint64_t latency_us_max,
+    const char *name)
 {
     for (size_t i = 0; i < count && world->failure[0] == 0; i++) {
-        struct commit_try try = {0};
-        clients_commit(world, 0, SECOND, latency_us_max > 0);
-        uint64_t end_us = world->now_us + 3 * SECOND;
-        while (world->failure[0] == 0 && !try.is_answered && world->now_us < end_us) {
-            drill_run(world, MS);
-            try = clients_look(world, 0);
-        }
-        if (latency_us_max == 0 || (try.is_done && try.latency_us <= latency_us_max)) continue;
+        struct commit_try try = try_commit(world, require_sync_replica);
+        if (try.is_done && try.latency_us <= latency_us_max) continue;
         world_fail(
             world,
             "%s: a commit takes %" PRIu64 " us: %s",
@@ -59,12 +76,12 @@ void drill_set_mode(struct world *world, const struct replica *replica, bool is_
         is_sync ? "sync" : "async");
 }
 
-void drill_set_modes(struct world *world)
+void drill_set_modes(struct world *world, bool is_first_sync)
 {
     for (size_t t = 0; t < TABLE_COUNT; t++) {
         const struct table *table = world_table(world, META, PATHS[t]);
         for (size_t i = 0; i < REPLICA_COUNT; i++)
-            drill_set_mode(world, table->replicas[i], i == 0);
+            drill_set_mode(world, table->replicas[i], i == 0 && is_first_sync);
     }
     drill_run(world, 50 * MS);
 }

@@ -75,7 +75,8 @@ static void switch_modes(struct world *world)
 static void isolate(struct world *world)
 {
     bool is_unmounted = rng_chance(&world->rng, 25);
-    drill_set_modes(world);
+    bool is_first_sync = rng_chance(&world->rng, 60);
+    drill_set_modes(world, is_first_sync);
     if (is_unmounted) {
         for (size_t t = 0; t < TABLE_COUNT; t++)
             operator_ask(world, 2, "unmount_table", "{path=\"%s\"}", COPIES[t]);
@@ -85,7 +86,7 @@ static void isolate(struct world *world)
         drill_hurt(world, 2);
     }
     drill_run(world, 5 * MS);
-    drill_commit(world, 30, 10 * MS, "isolation");
+    drill_commit_within(world, 30, is_first_sync, 10 * MS, "isolation");
     if (!drill_run_until(world, drill_has_first_all, 200 * MS))
         world_fail(world, "isolation: another replica's trouble holds rows back");
 }

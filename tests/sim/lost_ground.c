@@ -83,7 +83,7 @@ void lost_ground_begin_late(struct world *world)
     add_late(world, trimmed - 1);
     struct version *rows = NULL; // stb array.
     bool is_refused = drill_run_until(world, is_late_refused, 5 * SECOND);
-    drill_commit(world, 3, 0, "no-silent-gap");
+    drill_commit(world, 3);
     drill_run(world, 100 * MS);
     contents_versions(world, 1, LATE, &rows);
     if (!is_refused || arr_count(rows) > 0)
@@ -93,7 +93,7 @@ void lost_ground_begin_late(struct world *world)
     for (uint32_t i = 0; i < table->tablet_count; i++)
         trimmed = MAX(trimmed, table->tablets[i].queue->trimmed.timestamp);
     add_late(world, trimmed);
-    drill_commit(world, 3, 0, "no-silent-gap");
+    drill_commit(world, 3);
     if (!drill_run_until(world, is_late_complete, 5 * SECOND))
         world_fail(world, "no-silent-gap: a replica does not begin behind what is trimmed");
     remove_late(world);
@@ -144,7 +144,7 @@ void lost_ground_spoil(struct world *world)
         drill_set_option(world, "min_replication_log_ttl", "3600000"); // What it misses is there.
         struct store *image = memory_store_copy(world->hosts[node].store);
         struct position before = decided_at(world, node, 0);
-        drill_commit(world, 5, 0, "went-back-detected");
+        drill_commit(world, 5);
         bool is_ahead = drill_run_until(world, drill_have_all, 5 * SECOND) &&
                         decided_at(world, node, 0).row_index > before.row_index;
         world->is_spoilt = true;
@@ -166,7 +166,7 @@ void lost_ground_spoil(struct world *world)
     }
     drill_run(world, 10 * MS);
     struct position before = decided_at(world, node, 0);
-    drill_commit(world, 5, 0, "went-back-detected");
+    drill_commit(world, 5);
     drill_run(world, 5 * SECOND);
     const struct error *error = session->error;
     bool is_said = error && (way == 0 || strstr(error_message(error), "behind a position"));

@@ -312,11 +312,24 @@ MUTANTS = [
      "no-silent-gap: a new replica begins below what is trimmed",
      "coordinator/core/sessions.c",
      [("    if (decided.row_index < queue->trimmed.row_index) {\n", "    if (false) {\n")]),
+    ("skips_what_is_trimmed", "no-silent-gap",
+     "no-silent-gap: a new replica begins behind what is trimmed, whatever it needs",
+     "coordinator/core/sessions.c",
+     [("    if (tablet->queue->trimmed.timestamp <= replica->start_timestamp) {\n", "    if (true) {\n")]),
     ("waits_for_async", "isolation",
      "isolation: commits wait for replicas that are not synchronous",
      "coordinator/core/commits.c",
      [("        if (replica->mode != REPLICA_MODE_SYNC) continue;\n        sync_count++;\n        const struct session",
        "        sync_count++;\n        const struct session")]),
+    ("goes_with_the_slowest", "isolation",
+     "isolation: no replica gets far ahead of another",
+     "coordinator/core/sessions.c",
+     [("    if (!tablet_is_active(tablet)) return NULL;\n",
+       "    if (!tablet_is_active(tablet)) return NULL;\n"
+       "    for (size_t i = 0; i < arr_count(tablet->table->replicas); i++) {\n"
+       "        const struct session *other = tablet->table->replicas[i]->session;\n"
+       "        if (other->tablets[index].progress.row_index + 8 < feeder->sent.row_index) return NULL;\n"
+       "    }\n")]),
     ("no_window", "isolation",
      "isolation: what is in flight to a replica has no limit",
      "replicator/core/feeder.c",

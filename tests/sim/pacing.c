@@ -98,11 +98,11 @@ void pacing_drill(struct world *world)
     uint64_t limit = 1000 + rng_below(&world->rng, 4000);
     uint64_t period_us = (50 + rng_below(&world->rng, 200)) * MS;
     struct guid id = world_table(world, META, QUEUE)->replicas[1]->object->id;
-    drill_set_modes(world);
+    drill_set_modes(world, true);
     operator_ask(
         world, META, "alter_table_replica", "{replica_id=\"%s\";enabled=%%false}", GUID_TEXT(id));
     drill_run(world, 10 * MS);
-    drill_commit(world, 60, 0, "throttle-bound");
+    drill_commit(world, 60);
     set_throttler(world, limit, period_us);
     pacing->paced_id = id;
     operator_ask(
