@@ -239,7 +239,7 @@ class Suite:
             "TSAN_OPTIONS": "suppressions=%s:log_path=%s"
             % (os.path.join(ROOT, "tests/tsan.supp"), os.path.join(reports, "tsan")),
         }
-        self.scenarios("threads", BUILD_TSAN, ["failover", "query", "http", "streams"], environment)
+        self.scenarios("threads", BUILD_TSAN, ["failover", "query", "http"], environment)
         self.check_reports("no reports of threads", reports)
 
     def all(self):

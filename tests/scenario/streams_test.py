@@ -60,11 +60,27 @@ def read_all(connection):
             return bytes(answer)
 
 
+def parse(answer):
+    """The body of a chunked answer, and its trailers."""
+    body = []
+    at = answer.index(b"\r\n\r\n") + 4
+    while True:
+        end = answer.index(b"\r\n", at)
+        size = int(answer[at:end], 16)
+        if size == 0:
+            return b"".join(body), answer[end:]
+        body.append(answer[end + 2 : end + 2 + size])
+        at = end + 2 + size + 2
+
+
 def test_whole(daemon, table):
     def over_http():
-        answer = command(daemon, "select_rows", {"query": "* from [%s]" % table, "output_format": "json"}, method="GET")
-        lines = answer.body.splitlines()
-        assert len(answer.body) > WHOLE_SIZE_MAX and len(lines) == ROW_COUNT, (len(answer.body), len(lines))
+        connection = start_select(daemon, table)
+        body, trailers = parse(read_all(connection))
+        connection.close()
+        lines = body.splitlines()
+        assert b"X-YT-Error" not in trailers, trailers
+        assert len(body) > WHOLE_SIZE_MAX and len(lines) == ROW_COUNT, (len(body), len(lines))
         assert json.loads(lines[0])["k"] == 0 and json.loads(lines[-1])["k"] == ROW_COUNT - 1
 
     def over_grpc():
@@ -122,8 +138,7 @@ def test_replica_dies(daemon, node, table):
     """The rest of the answer cannot come: the client is told so in trailers."""
     connection = start_select(daemon, table)
     node.kill()
-    answer = read_all(connection)
-    trailers = answer[answer.rindex(b"\r\n0\r\n") :]
+    _, trailers = parse(read_all(connection))
     assert b"X-YT-Error: {" in trailers and b"first" in trailers, trailers
     connection.close()
 
