@@ -44,6 +44,15 @@ static void on_hold(void *context, struct rpc_call *call, struct slice request)
     world.held_call = call;
 }
 
+// Answers with a header of the call.
+static void on_header(void *context, struct rpc_call *call, struct slice request)
+{
+    (void)context;
+    char name[32];
+    snprintf(name, sizeof name, "%.*s", SLICE(request));
+    rpc_call_reply(call, rpc_call_header(call, name));
+}
+
 static void on_refuse(void *context, struct rpc_call *call, struct slice request)
 {
     (void)context;
@@ -85,6 +94,7 @@ static const struct rpc_method METHODS[] = {
     {.path = "/test.Test/Echo", .kind = RPC_UNARY, .on_call = on_echo},
     {.path = "/test.Test/Hold", .kind = RPC_UNARY, .on_call = on_hold},
     {.path = "/test.Test/Refuse", .kind = RPC_UNARY, .on_call = on_refuse},
+    {.path = "/test.Test/Header", .kind = RPC_UNARY, .on_call = on_header},
     {.path = "/test.Test/Narrow", .kind = RPC_UNARY, .on_call = on_echo, .message_size_max = 10},
     {.path = "/test.Test/Stream", .kind = RPC_STREAM, .stream = &SERVER_HANDLER},
 };
@@ -94,7 +104,7 @@ static void init_world(void)
     world.server = rpc_new(&(struct rpc_options){.message_size_max = 1 << 20});
     world.client = rpc_new(&(struct rpc_options){.message_size_max = 2 << 20});
     int port = 0;
-    assert_ok(rpc_listen(world.server, "127.0.0.1:0", METHODS, 5, &port));
+    assert_ok(rpc_listen(world.server, "127.0.0.1:0", METHODS, 6, &port));
     snprintf(world.address, sizeof world.address, "127.0.0.1:%d", port);
     world.channel = rpc_channel_open(world.client, world.address, &(struct rpc_channel_options){0});
 }
@@ -436,6 +446,33 @@ Test(rpc, does_not_open_a_stream_to_nobody)
     WAIT_FOR(world.is_closed);
     cr_assert(eq(int, error_code(world.error), ERROR_RPC_UNAVAILABLE));
     cr_assert(not(world.is_open));
+}
+
+Test(rpc, headers_go_with_calls_and_streams)
+{
+    call("/test.Test/Header", SLICE_OF("x-user"));
+    assert_text(world.answer, "");
+    assert_ok(rpc_channel_set_header(world.channel, "x-user", SLICE_OF("alice")));
+    assert_ok(rpc_channel_set_header(world.channel, "x-other", SLICE_OF("a b~")));
+    call("/test.Test/Header", SLICE_OF("x-user"));
+    assert_text(world.answer, "alice");
+    call("/test.Test/Header", SLICE_OF("x-other"));
+    assert_text(world.answer, "a b~");
+    open_stream();
+    WAIT_FOR(world.server_stream);
+    struct slice header = rpc_stream_header(world.server_stream, "x-user");
+    cr_assert(slice_equal_text(header, "alice"));
+    cr_assert(eq(sz, rpc_stream_header(world.server_stream, "x-none").size, 0));
+    // What gRPC would refuse is refused before, and changes nothing.
+    struct error *error = rpc_channel_set_header(world.channel, "x-user", SLICE_OF("al\nice"));
+    cr_assert(ne(ptr, strstr(error_message(error), "\"x-user\" is not printable ASCII"), NULL));
+    error_free(error);
+    call("/test.Test/Header", SLICE_OF("x-user"));
+    assert_text(world.answer, "alice");
+    assert_ok(rpc_channel_set_header(world.channel, "x-user", SLICE_OF("")));
+    call("/test.Test/Header", SLICE_OF("x-user"));
+    assert_text(world.answer, "");
+    assert_ok(TAKE(world.error));
 }
 
 Test(rpc, does_not_open_a_stream_of_an_unknown_method)
