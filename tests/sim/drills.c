@@ -143,7 +143,7 @@ void drills_play(struct world *world)
     static drill *const TRACKED[] = {fail_over, fail_over, freeze, lost_ground_begin_late};
     static drill *const UNTRACKED[] = {
         switch_modes, isolate, pacing_drill, freeze, lost_ground_begin_late};
-    if (world->failure[0] != 0 || !rng_chance(&world->rng, 20)) return;
+    if (world->failure[0] != 0 || !rng_chance(&world->rng, 15)) return;
     drill *chosen = tracker_checks_are_on(world) ? TRACKED[rng_below(&world->rng, 4)]
                                                  : UNTRACKED[rng_below(&world->rng, 5)];
     if (chosen == fail_over && !tracker_checks_may_demote(world)) return;
@@ -159,5 +159,5 @@ void drills_play(struct world *world)
 
 void drills_play_last(struct world *world)
 {
-    if (world->failure[0] == 0 && rng_chance(&world->rng, 10)) lost_ground_spoil(world);
+    if (world->failure[0] == 0 && rng_chance(&world->rng, 8)) lost_ground_spoil(world);
 }

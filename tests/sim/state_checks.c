@@ -14,8 +14,6 @@
 
 enum { TABLE_COUNT = 2, REPLICA_COUNT = 2, LOG_COUNT_MAX = 2 };
 
-static const char *const PATHS[TABLE_COUNT] = {QUEUE, LIST};
-
 struct tablet_past { // The last seen.
     struct position decided[REPLICA_COUNT];
     uint64_t trimmed;
@@ -34,6 +32,14 @@ struct state_checks {
     uint64_t revisions[TABLE_COUNT]; // Of modes when the meta-cluster's turn began.
     struct promise *promises;        // stb array.
 };
+
+// The queue or the list, which were created first; NULL if there is none yet, or the node is down.
+static struct table *logged_table(const struct world *world, size_t index)
+{
+    const struct machine *machine = world->hosts[META].machine;
+    if (!machine || arr_count(machine->coordinator.tables) <= index) return NULL;
+    return machine->coordinator.tables[index];
+}
 
 void state_checks_begin(struct world *world)
 {
@@ -86,7 +92,7 @@ bool state_checks_durable_position(
 void state_checks_on_turn_begin(struct world *world, uint32_t node)
 {
     for (size_t t = 0; node == META && t < TABLE_COUNT; t++) {
-        const struct table *table = world_table(world, META, PATHS[t]);
+        const struct table *table = logged_table(world, t);
         if (table) world->state_checks->revisions[t] = table->mode_revision;
     }
 }
@@ -96,7 +102,7 @@ void state_checks_on_turn_begin(struct world *world, uint32_t node)
 static bool are_modes_new(struct world *world, const struct table *table)
 {
     for (size_t t = 0; t < TABLE_COUNT; t++) {
-        if (table != world_table(world, META, PATHS[t])) continue;
+        if (table != logged_table(world, t)) continue;
         return table->mode_revision != world->state_checks->revisions[t];
     }
     return true;
@@ -292,7 +298,7 @@ static void check_frozen(struct world *world, const struct tablet *tablet, struc
 
 static void check_logs(struct world *world, size_t table_index)
 {
-    const struct table *table = world_table(world, META, PATHS[table_index]);
+    const struct table *table = logged_table(world, table_index);
     for (uint32_t i = 0; table && i < table->tablet_count; i++) {
         struct tablet_past *past = &world->state_checks->tablets[table_index][i];
         check_trimmed(world, &table->tablets[i], past);
@@ -339,7 +345,7 @@ static void check_session(
 // log-match, one-position, monotone, trim-safe: of every replica's durable decided position.
 static void check_positions(struct world *world, size_t table_index)
 {
-    struct table *table = world_table(world, META, PATHS[table_index]);
+    struct table *table = logged_table(world, table_index);
     for (uint32_t i = 0; table && i < table->tablet_count; i++) {
         struct tablet *tablet = &table->tablets[i];
         struct tablet_past *past = &world->state_checks->tablets[table_index][i];
@@ -458,7 +464,7 @@ void state_checks_finish(struct world *world)
 {
     const struct machine *machine = world->hosts[META].machine;
     for (size_t t = 0; t < TABLE_COUNT; t++) {
-        const struct table *table = world_table(world, META, PATHS[t]);
+        const struct table *table = logged_table(world, t);
         for (size_t i = 0; i < arr_count(table->replicas); i++) {
             const struct session *session = table->replicas[i]->session;
             uint64_t lag_ms = session_lag_ms(&machine->cell, session);
