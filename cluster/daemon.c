@@ -27,6 +27,7 @@ enum {
     MESSAGE_SIZE_MAX =
         128 << 20, // A frame has one record at least, and a transaction may take 64 MiB.
     QUEUE_SIZE_MAX = 256 << 20, // Of one stream.
+    LOOKUP_GATHER_COUNT = 8,
     FEED_WINDOW_SIZE = 8 << 20,
     REMEMBERED_WRITE_COUNT_MAX = 1 << 18,
     READER_COUNT = 2,
@@ -212,6 +213,8 @@ static void check_disk(struct daemon *daemon)
 // -------------------------------------------------------------------------------------------------
 // The turn
 
+// Answers leave after every few lookups: else clients that wait for one before they ask again would
+// all be served in one turn, and then all of them ask while nothing is done here.
 static void run_reads(struct daemon *daemon)
 {
     const struct cell *cell = &daemon->loop.machine->cell;
@@ -225,7 +228,11 @@ static void run_reads(struct daemon *daemon)
             daemon->reads[lookup_count++] = request;
         }
     }
-    if (lookup_count > 0) readers_run_lookups(daemon->readers, daemon->reads, lookup_count);
+    for (size_t i = 0; i < lookup_count; i += LOOKUP_GATHER_COUNT) {
+        if (i > 0) client_face_flush(daemon->client_face);
+        size_t count = MIN(lookup_count - i, (size_t)LOOKUP_GATHER_COUNT);
+        readers_run_lookups(daemon->readers, &daemon->reads[i], count);
+    }
     arr_clear(daemon->reads);
 }
 
