@@ -163,12 +163,24 @@ Test(tracker, leaves_alone_what_it_is_not_to_track)
     world_release(&world);
 }
 
+// What it says of the table's replicas, as text.
+static void assert_cause(struct machine_world *world, const char *cause)
+{
+    const char *status = world_do(world, META, "get_tracker_status", T, NULL);
+    cr_assert(strstr(status, cause) != NULL, "%s is not in %s", cause, status);
+}
+
 Test(tracker, heeds_what_a_replica_cluster_says_of_itself)
 {
     static const char *const PATHS[] = {
         "//sys/@config/enable_safe_mode",
         "//sys/@hydra_read_only",
         TRACKER "/replicator_hint/enable_incoming_replication",
+    };
+    static const char *const CAUSES[] = {
+        "Safe mode is enabled for cluster \\\"replica\\\"",
+        "Hydra read only mode is activated for cluster \\\"replica\\\"",
+        "Replica cluster \\\"replica\\\" incoming replication is disabled",
     };
     struct machine_world world;
     const char *id = make(
@@ -179,9 +191,31 @@ Test(tracker, heeds_what_a_replica_cluster_says_of_itself)
     for (size_t i = 0; i < sizeof PATHS / sizeof *PATHS; i++) {
         set(&world, REPLICA, PATHS[i], i < 2 ? "%true" : "%false");
         wait_for_mode(&world, id, "async");
+        assert_cause(&world, CAUSES[i]);
         set(&world, REPLICA, PATHS[i], i < 2 ? "%false" : "%true");
         wait_for_mode(&world, id, "sync");
     }
+    world_release(&world);
+}
+
+Test(tracker, promotes_nothing_that_lags_beyond_the_threshold)
+{
+    struct machine_world world;
+    const char *id = make(&world, "async", "{sync_replica_lag_threshold=1000}");
+    const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    set(&world, META, "//tmp/t/@replication_throttler", "{limit=10}");
+    world_do(&world, META, "remount_table", T, NULL);
+    for (int i = 0; i < 3; i++) {
+        world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
+        world_run(&world, SECOND);
+    }
+    set(&world, META, OPTIONS "/enable_replicated_table_tracker", "%true");
+    world_run(&world, SECOND);
+    assert_text(mode_of(&world, id), "async");
+    assert_cause(&world, "Replica lag time threshold exceeded: ");
+    set(&world, META, "//tmp/t/@replication_throttler", "{}");
+    world_do(&world, META, "remount_table", T, NULL);
+    wait_for_mode(&world, id, "sync");
     world_release(&world);
 }
 
@@ -212,6 +246,7 @@ Test(tracker, bans_clusters_without_an_error)
         "0}");
     world_do(&world, META, "ban_replica_cluster", "{cluster_name=replica}", NULL);
     wait_for_mode(&world, id, "async");
+    assert_cause(&world, "Replica cluster is banned");
     const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
     world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
     world_run(&world, 5 * SECOND);
