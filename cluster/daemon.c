@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -358,19 +359,19 @@ static struct error *make_machine(struct daemon *daemon)
     return NULL;
 }
 
-// Where this process can be reached from itself.
+// Where this process can be reached: from itself, and as far as is known here from elsewhere.
 static void set_own_address(struct daemon *daemon, int port)
 {
     struct arena arena CLEANUP(arena_releasep) = {0};
     const char *address = daemon->config.grpc_address;
     int host_size = (int)(strrchr(address, ':') - address);
     bool is_any = strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0;
-    if (is_any) {
-        links_set_own_address(daemon->links, arena_print(&arena, "127.0.0.1:%d", port));
-    } else {
-        links_set_own_address(
-            daemon->links, arena_print(&arena, "%.*s:%d", host_size, address, port));
-    }
+    char host_name[HOST_NAME_MAX + 1] = {0};
+    const char *own = is_any ? "127.0.0.1" : arena_print(&arena, "%.*s", host_size, address);
+    bool has_name = is_any && gethostname(host_name, HOST_NAME_MAX) == 0;
+    const char *outer = arena_print(&arena, "%s:%d", has_name ? host_name : own, port);
+    links_set_own_address(daemon->links, arena_print(&arena, "%s:%d", own, port));
+    cell_set_address(&daemon->loop.machine->cell, slice_from_text(outer));
 }
 
 static struct error *listen_http(struct daemon *daemon, int *ret_port)

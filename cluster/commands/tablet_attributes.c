@@ -93,8 +93,10 @@ struct node *tablet_to_node(
     set_int(arena, map, "error_count", 0);
     set_int(arena, map, "replication_error_count", tablet_replication_error_count(tablet));
     if (tablet_is_active(tablet)) {
-        struct guid cell_id = guid_make(1, machine->cell.options.cell_tag, OBJECT_TABLET_CELL, 1);
-        node_set_text(arena, map, "cell_id", node_guid(arena, cell_id));
+        node_set_text(arena, map, "cell_id", node_guid(arena, cell_id(&machine->cell)));
+        struct slice address = buffer_slice(&machine->cell.address);
+        if (address.size > 0)
+            node_set_text(arena, map, "cell_leader_address", node_string(arena, address));
         uint64_t mounted_wall_us = tablet->mounted_wall_us;
         node_set_text(arena, map, "mount_time", wall_time_to_node(arena, mounted_wall_us));
         // It only has to be another one after each mount.

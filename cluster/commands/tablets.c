@@ -151,6 +151,15 @@ static struct error *check_replicas_settled(const struct tablet *tablet)
     return NULL;
 }
 
+// Tablets can be mounted at the cluster's one cell only.
+static struct error *check_cell(const struct machine *machine, const struct request *request)
+{
+    struct guid id = GUID_NULL;
+    TRY(node_get_guid(request->parameters, "cell_id", &id));
+    if (guid_is_null(id) || guid_equal(id, cell_id(&machine->cell))) return NULL;
+    return error_new(ERROR_RESOLVE_ERROR, "No such tablet cell %s", GUID_TEXT(id));
+}
+
 static struct error *read_settings(struct table *table)
 {
     struct arena arena CLEANUP(arena_releasep) = {0};
@@ -197,6 +206,7 @@ void command_mount_table(struct machine *machine, struct request *request)
 {
     bool is_frozen = false;
     struct error *error = node_get_boolean(request->parameters, "freeze", &is_frozen);
+    if (!error) error = check_cell(machine, request);
     if (!error) error = move_tablets(machine, request, is_frozen ? &MOUNT_FROZEN : &MOUNT);
     command_answer(machine, request, error, NULL);
 }

@@ -59,6 +59,18 @@ struct object *cell_sys(const struct cell *cell)
     return object_child(cell->tree.root, SLICE_OF("sys"));
 }
 
+void cell_set_address(struct cell *cell, struct slice address)
+{
+    buffer_clear(&cell->address);
+    buffer_append_slice(&cell->address, address);
+}
+
+struct guid cell_id(const struct cell *cell)
+{
+    const struct id_origin *origin = &cell->tree.origin;
+    return guid_make(1, origin->cell_tag, OBJECT_TABLET_CELL, origin->salt);
+}
+
 bool cell_knows_cluster(const struct cell *cell, struct slice name)
 {
     if (slice_equal(name, buffer_slice(&cell->cluster_name))) return true;
@@ -166,6 +178,7 @@ void cell_release(struct cell *cell)
     row_locks_release(&cell->locks);
     store_batch_release(&cell->batch);
     buffer_release(&cell->cluster_name);
+    buffer_release(&cell->address);
     cluster_config_release(&cell->config);
     error_free(TAKE(cell->fatal));
 }

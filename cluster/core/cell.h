@@ -59,7 +59,8 @@ struct cell_options {
 struct cell {
     struct cell_options options;
     struct buffer cluster_name;
-    struct store *store; // Borrowed.
+    struct buffer address; // host:port at which other machines find it; empty if nobody said.
+    struct store *store;   // Borrowed.
     struct store_batch batch;
     uint64_t lsn;         // Batches applied.
     uint64_t durable_lsn; // Batches durable.
@@ -121,6 +122,12 @@ struct effect *cell_next_effect(struct cell *cell);
 
 // The node that holds settings of the cluster: //sys.
 struct object *cell_sys(const struct cell *cell);
+
+// Says where the cell can be found: the node's leader address. Copied.
+void cell_set_address(struct cell *cell, struct slice address);
+
+// The id of the tablet cell that it is: the only one of the cluster, the same for ever.
+struct guid cell_id(const struct cell *cell);
 
 // Whether this is the cluster itself, or one that //sys/clusters has.
 bool cell_knows_cluster(const struct cell *cell, struct slice name);

@@ -31,6 +31,7 @@ CASES = [
     ("get", "path=\"//tmp/none\"", "", ["get", "//tmp/none", "--format", "<format=text>yson"]),
     ("list", "path=\"//tmp\"", "", ["list", "//tmp", "--format", "<format=text>yson"]),
     ("insert_rows", "path=\"//tmp/t\"", ROWS, ["insert-rows", "//tmp/t", "--format", "yson"]),
+    ("mount_table", "path=\"//tmp/t\";cell_id=\"1-2-3-4\"", "", ["mount-table", "//tmp/t", "--cell-id", "1-2-3-4"]),
     ("mount_table", "path=\"//tmp/t\"", "", ["mount-table", "//tmp/t"]),
     ("insert_rows", "path=\"//tmp/t\"", ROWS, ["insert-rows", "//tmp/t", "--format", "yson"]),
     ("insert_rows", "path=\"//tmp/t\"", "{k=text}", ["insert-rows", "//tmp/t", "--format", "yson"]),

@@ -239,6 +239,7 @@ Test(attributes, table_2_5_of_a_tablet)
         {"error_count", ALWAYS, "0", NULL, NULL},
         {"replication_error_count", ALWAYS, "0", NULL, NULL},
         {"cell_id", ALWAYS, NULL, NULL, NULL},
+        {"cell_leader_address", ALWAYS, "\"meta.example:9100\"", NULL, NULL},
         {"mount_time", ALWAYS, "\"2023-11-14T22:13:2", NULL, NULL},
         {"mount_revision", ALWAYS, NULL, NULL, NULL},
     };

@@ -208,6 +208,8 @@ static void start(struct machine_world *world, int index)
         .feed_window_size = 1 << 20,
     };
     assert_ok(machine_new(&options, world->now_us, world->wall_us, &world->nodes[index].machine));
+    const char *address = world_text(world, "%s.example:9100", CLUSTER_NAMES[index]);
+    cell_set_address(&world->nodes[index].machine->cell, slice_from_text(address));
 }
 
 void world_link(struct machine_world *world)

@@ -277,6 +277,50 @@ Test(tablets, take_their_options_when_they_are_mounted)
     world_release(&world);
 }
 
+// A cluster is one tablet cell, and what is mounted says which.
+Test(tablets, are_mounted_at_the_cluster_s_cell)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    make(&world, "table", "//tmp/t", SORTED);
+    const char *mount = "{path=\"//tmp/t\";cell_id=\"%s\"}";
+    const char *cell = "//tmp/t/@tablets/0/cell_id";
+    assert_refused(&world, META, "get", "{path=\"//tmp/t/@tablets/0/cell_id\"}", NULL, 500, "");
+    world_do(&world, META, "mount_table", "{path=\"//tmp/t\"}", NULL);
+    const char *id = world_get(&world, META, cell);
+    world_do(&world, META, "unmount_table", "{path=\"//tmp/t\"}", NULL);
+    world_do(&world, META, "mount_table", world_text(&world, mount, id), NULL);
+    assert_text(world_get(&world, META, cell), id);
+    world_do(&world, META, "unmount_table", "{path=\"//tmp/t\"}", NULL);
+    world_do(&world, META, "mount_table", world_text(&world, mount, "0-0-0-0"), NULL);
+    world_do(&world, META, "unmount_table", "{path=\"//tmp/t\"}", NULL);
+
+    world_do(
+        &world,
+        REPLICA,
+        "create",
+        "{type=table;path=\"//tmp/t\";attributes={dynamic=%true;" SORTED "}}",
+        NULL);
+    world_do(&world, REPLICA, "mount_table", "{path=\"//tmp/t\"}", NULL);
+    const char *others = world_get(&world, REPLICA, cell);
+    const char *const WRONG[] = {others, "1-2-3-4"};
+    for (size_t i = 0; i < 2; i++) {
+        assert_refused(
+            &world,
+            META,
+            "mount_table",
+            world_text(&world, mount, WRONG[i]),
+            NULL,
+            500,
+            world_text(&world, "No such tablet cell %s", WRONG[i]));
+    }
+    assert_text(world_get(&world, META, "//tmp/t/@tablet_state"), "unmounted");
+    world_restart(&world, META);
+    world_do(&world, META, "mount_table", world_text(&world, mount, id), NULL);
+    assert_text(world_get(&world, META, cell), id);
+    world_release(&world);
+}
+
 Test(tablets, belong_to_the_default_bundle)
 {
     struct machine_world world;
