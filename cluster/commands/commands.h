@@ -258,7 +258,9 @@ void command_ban_replica_cluster(struct machine *machine, struct request *reques
 void command_unban_replica_cluster(struct machine *machine, struct request *request);
 
 // -- tablets.c
-// Fails with 1706, saying what cannot be done, unless all tablets are unmounted.
+// Fails with 1706, saying what cannot be done, while tablets are on their way to another state.
+MUST_USE struct error *table_check_settled(const struct table *table, const char *what);
+// The same unless all tablets are unmounted.
 MUST_USE struct error *table_check_unmounted(const struct table *table, const char *what);
 void command_mount_table(struct machine *machine, struct request *request);
 void command_unmount_table(struct machine *machine, struct request *request);

@@ -120,14 +120,17 @@ static bool is_as_planned(const struct copying *copying, const struct object *ob
 
 static struct error *check_quiet(const struct table *table, const char *verb)
 {
+    char what[32];
+    snprintf(what, sizeof what, "%s dynamic table", verb);
+    TRY(table_check_settled(table, what));
     for (uint32_t i = 0; i < table->tablet_count; i++) {
         const struct tablet *tablet = &table->tablets[i];
         bool is_quiet = tablet->state == TABLET_FROZEN || tablet->state == TABLET_UNMOUNTED;
         if (is_quiet && tablet->undecided_count == 0) continue;
         return error_new(
             ERROR_INVALID_TABLET_STATE,
-            "Cannot %s dynamic table since not all tablets are frozen or unmounted",
-            verb);
+            "Cannot %s since not all tablets are frozen or unmounted",
+            what);
     }
     return NULL;
 }

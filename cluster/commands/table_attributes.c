@@ -108,11 +108,22 @@ static struct node *get_expected_tablet_state(const struct subject *s)
 static struct node *get_tablet_state(const struct subject *s)
 {
     const struct table *table = s->object->table;
-    for (uint32_t i = 0; table && i < table->tablet_count; i++) {
-        enum tablet_state state = table->tablets[i].state;
-        if (state != tablet_state_expected(state)) return node_text(s->arena, "transient");
-    }
+    if (table && table_is_moving(table)) return node_text(s->arena, "transient");
     return common_state(s, false);
+}
+
+static struct node *get_last_mount_transaction_id(const struct subject *s)
+{
+    const struct table *table = s->object->table;
+    if (!table || guid_is_null(table->mount_id) || !table_is_moving(table)) return NULL;
+    return node_guid(s->arena, table->mount_id);
+}
+
+// A command that moves tablets is one step: nobody ever comes while it is under way.
+static struct node *get_current_mount_transaction_id(const struct subject *s)
+{
+    (void)s;
+    return NULL;
 }
 
 static struct node *get_tablets(const struct subject *s)
@@ -474,6 +485,8 @@ const struct attribute TABLE_ATTRIBUTES[] = {
     {"tablet_state", false, get_tablet_state},
     {"actual_tablet_state", false, get_actual_tablet_state},
     {"expected_tablet_state", false, get_expected_tablet_state},
+    {"current_mount_transaction_id", false, get_current_mount_transaction_id},
+    {"last_mount_transaction_id", false, get_last_mount_transaction_id},
     {"tablet_count_by_state", true, get_tablet_count_by_state},
     {"tablet_count_by_expected_state", true, get_tablet_count_by_expected_state},
     {"tablets", true, get_tablets_of_any},

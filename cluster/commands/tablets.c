@@ -189,15 +189,19 @@ static struct error *move_tablets(
         if (transition == &UNMOUNT) TRY(check_replicas_settled(tablet));
     }
     if (transition == &MOUNT || transition == &MOUNT_FROZEN) TRY(read_settings(table));
+    struct cell *cell = &machine->cell;
+    bool has_moved = false;
     for (uint32_t i = begin; i < end; i++) {
         struct tablet *tablet = &table->tablets[i];
         bool was_active = tablet_is_active(tablet);
-        tablet->state = (enum tablet_state)transition->to[tablet->state];
-        if (!was_active && tablet_is_active(tablet))
-            tablet->mounted_wall_us = machine->cell.wall_us;
+        enum tablet_state old = tablet->state;
+        tablet->state = (enum tablet_state)transition->to[old];
+        if (tablet->state != old) has_moved = true;
+        if (!was_active && tablet_is_active(tablet)) tablet->mounted_wall_us = cell->wall_us;
     }
+    if (has_moved) table->mount_id = tree_new_id(&cell->tree, &cell->batch, OBJECT_TRANSACTION);
     machine->has_leaving_tablets = true;
-    object_save(&machine->cell.batch, table->object);
+    object_save(&cell->batch, table->object);
     if (table->is_replicated) coordinator_table_changed(&machine->coordinator, table);
     return NULL;
 }
@@ -241,8 +245,24 @@ void command_remount_table(struct machine *machine, struct request *request)
 // -------------------------------------------------------------------------------------------------
 // Reshard
 
+struct error *table_check_settled(const struct table *table, const char *what)
+{
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        enum tablet_state expected = tablet_state_expected(table->tablets[i].state);
+        if (table->tablets[i].state == expected) continue;
+        struct error *error = error_new(
+            ERROR_INVALID_TABLET_STATE,
+            "Cannot %s since some tablets are in transient state",
+            what);
+        error_set_str(error, "last_mount_transaction_id", GUID_TEXT(table->mount_id));
+        return error_set_str(error, "expected_tablet_state", tablet_state_name(expected));
+    }
+    return NULL;
+}
+
 struct error *table_check_unmounted(const struct table *table, const char *what)
 {
+    TRY(table_check_settled(table, what));
     for (uint32_t i = 0; i < table->tablet_count; i++) {
         if (table->tablets[i].state == TABLET_UNMOUNTED) continue;
         return error_new(

@@ -48,6 +48,7 @@ static void encode_table(const struct table *table, struct buffer *buffer)
     for (uint32_t i = 0; i < table->tablet_count; i++) {
         put_varint(buffer, table->tablets[i].mounted_wall_us);
     }
+    put_guid(buffer, table->mount_id);
 }
 
 static void encode_replica(const struct replica *replica, struct buffer *buffer)
@@ -139,6 +140,7 @@ static struct error *decode_table(
     for (uint32_t i = 0; i < table->tablet_count && reader->rest.size > 0; i++) {
         table->tablets[i].mounted_wall_us = get_varint(reader);
     }
+    if (reader->rest.size > 0) table->mount_id = get_guid(reader);
     return NULL;
 }
 

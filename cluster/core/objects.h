@@ -90,6 +90,7 @@ struct table {
     struct tracker_options tracker_options; // Of replicated tables.
     struct collocation *collocation; // Whose synchronous replicas go together; NULL for none.
     uint64_t mode_revision;          // Grows with each change of a replica's mode or state.
+    struct guid mount_id;            // Of the last command that moved tablets; null for none.
     uint64_t retained_timestamp;     // Of sorted ones: below it nothing can be read any more.
     uint64_t swept_timestamp;        // What it was when superfluous versions were last dropped.
     struct table_counters counters;
@@ -258,6 +259,16 @@ static inline bool tablet_is_readable(const struct tablet *tablet)
 {
     return tablet->state == TABLET_MOUNTED || tablet->state == TABLET_FREEZING ||
            tablet->state == TABLET_FROZEN || tablet->state == TABLET_UNFREEZING;
+}
+
+// Whether some of its tablets are on their way to another state.
+static inline bool table_is_moving(const struct table *table)
+{
+    for (uint32_t i = 0; i < table->tablet_count; i++) {
+        enum tablet_state state = table->tablets[i].state;
+        if (state != tablet_state_expected(state)) return true;
+    }
+    return false;
 }
 
 // Whether replicators work on it.

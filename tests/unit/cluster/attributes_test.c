@@ -92,6 +92,12 @@ Test(attributes, table_2_1_of_a_replicated_table)
         {"tablet_state", ALWAYS, "\"mounted\"", "unmounted", BUILTIN},
         {"actual_tablet_state", ALWAYS, "\"mounted\"", "unmounted", BUILTIN},
         {"expected_tablet_state", ALWAYS, "\"mounted\"", "unmounted", BUILTIN},
+        {"current_mount_transaction_id",
+         ABSENT,
+         NULL,
+         "\"1-2-3-4\"",
+         BUILTIN}, // Not in transition.
+        {"last_mount_transaction_id", ABSENT, NULL, "\"1-2-3-4\"", BUILTIN},
         {"tablet_count_by_state", OPAQUE, "{", "{}", BUILTIN},
         {"tablet_count_by_expected_state", OPAQUE, "{", "{}", BUILTIN},
         {"tablet_statistics", OPAQUE, "{\"tablet_count\"=1;", "{}", BUILTIN},

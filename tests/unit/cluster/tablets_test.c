@@ -171,6 +171,69 @@ Test(tablets, that_have_undecided_transactions_leave_when_these_are_decided)
     world_release(&world);
 }
 
+// While they are on their way the command that sent them has an id, and what needs tablets at rest
+// is refused. The command itself is one step: nothing is ever locked by it.
+Test(tablets, in_transition_say_which_command_sent_them)
+{
+    static const char *const LAST = "//tmp/t/@last_mount_transaction_id";
+    static const struct {
+        const char *command;
+        const char *parameters;
+        const char *input;
+        const char *text;
+    } REFUSED[] = {
+        {"alter_table",
+         "{path=\"//tmp/t\";schema=" WORLD_SCHEMA "}",
+         NULL,
+         "Cannot change table schema"},
+        {"set", "{path=\"//tmp/t/@tablet_cell_bundle\"}", "default", "Cannot change tablet cell"},
+        {"copy",
+         "{source_path=\"//tmp/t\";destination_path=\"//tmp/u\"}",
+         NULL,
+         "Cannot copy dynamic table"},
+    };
+    struct machine_world world;
+    world_init(&world, 2);
+    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    const char *parameters = "{path=\"//tmp/t\"}";
+    const char *get_last = world_text(&world, "{path=\"%s\"}", LAST);
+    const char *get_current = "{path=\"//tmp/t/@current_mount_transaction_id\"}";
+    const char *get_all = "{path=\"//tmp/t/@\"}";
+    assert_refused(&world, META, "get", get_last, NULL, 500, "last_mount_transaction_id");
+    world.is_link_held = true;
+    world_begin(&world, META, "insert_rows", parameters, "{key=1}");
+    world_do(&world, META, "freeze_table", parameters, NULL);
+    assert_text(state_of(&world), "freezing");
+    const char *first = world_get(&world, META, LAST);
+    world_do(&world, META, "freeze_table", parameters, NULL); // Changes nothing.
+    assert_text(world_get(&world, META, LAST), first);
+    assert_refused(&world, META, "get", get_current, NULL, 500, "current_mount_transaction_id");
+    const char *all = world_do(&world, META, "get", get_all, NULL);
+    cr_assert(strstr(all, first) != NULL);
+    for (size_t i = 0; i < sizeof REFUSED / sizeof *REFUSED; i++) {
+        assert_refused(
+            &world,
+            META,
+            REFUSED[i].command,
+            REFUSED[i].parameters,
+            REFUSED[i].input,
+            1706,
+            "since some tablets are in transient state");
+        cr_assert(error_says(world.error, 1706, REFUSED[i].text));
+        const struct error *error = error_find(world.error, ERROR_INVALID_TABLET_STATE);
+        assert_text(error_attribute(error, "last_mount_transaction_id"), first);
+    }
+    world_do(&world, META, "unmount_table", "{path=\"//tmp/t\";force=%true}", NULL);
+    const char *second = world_get(&world, META, LAST);
+    cr_assert(strcmp(second, first) != 0);
+    world_restart(&world, META);
+    assert_text(GUID_TEXT(world_table(&world, META, "//tmp/t")->mount_id), second);
+    world.is_link_held = false;
+    world_wait(&world, META, "//tmp/t/@tablet_state", "unmounted");
+    assert_refused(&world, META, "get", get_last, NULL, 500, "last_mount_transaction_id");
+    world_release(&world);
+}
+
 // unmount --force goes from any state, and loses nothing for all that.
 Test(tablets, are_unmounted_by_force_from_any_state_when_nothing_is_undecided)
 {
