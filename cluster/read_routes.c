@@ -5,6 +5,7 @@
 #include "cluster/commands/commands.h"
 #include "cluster/core/access.h"
 #include "cluster/reads.h"
+#include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
 #include "model/timestamp.h"
 
@@ -176,9 +177,20 @@ static void forward(struct machine *machine, struct request *request, struct sli
         });
 }
 
-// Says by which replicas the read has failed before none was left, and why.
-static struct error *add_bans(struct request *request, struct error *error)
+// Says by which replicas the read has failed before none was left, and why; and which clusters are
+// not read by config.
+static struct error *add_bans(
+    const struct machine *machine, struct request *request, struct error *error)
 {
+    const struct cluster_config *config = &machine->cell.config;
+    if (config->unread_count > 0) {
+        CLEANUP(buffer_releasep) struct buffer names = {0};
+        for (uint32_t i = 0; i < config->unread_count; i++) {
+            buffer_print(&names, "%s%.*s", i ? ", " : "", SLICE(config->unread[i]));
+        }
+        buffer_append_byte(&names, 0);
+        error_set_str(error, "banned_in_sync_replica_clusters", names.data);
+    }
     if (!request->ban_cause) return error;
     CLEANUP(buffer_releasep) struct buffer ids = {0};
     for (size_t i = 0; i < arr_count(request->banned_replicas); i++) {
@@ -205,7 +217,7 @@ static struct error *choose(
         &machine->coordinator, request, table, tablet_index, ret_replica, &may_wait);
     if (!error) return NULL;
     if (!may_wait || machine->cell.now_us >= request->wait_until_us) {
-        return add_bans(request, error);
+        return add_bans(machine, request, error);
     }
     error_free(error);
     coordinator_wait(&machine->coordinator, request);
@@ -336,28 +348,109 @@ static struct error *no_common_cluster(const struct select_plan *plan)
         SLICE(buffer_slice(&paths)));
 }
 
-static struct replica *find_in_sync(
-    const struct request *request, const struct table *table, struct slice cluster)
+// How fresh a replica is that has all of a table; less than that is the timestamp of what it has.
+enum { REPLICA_UNREADABLE = 0 };
+static const uint64_t REPLICA_IN_SYNC = UINT64_MAX;
+static const uint64_t REPLICA_CAUGHT_UP = UINT64_MAX - 1;
+
+static uint64_t replica_freshness(const struct replica *replica)
 {
+    const struct session *session = replica->session;
+    uint64_t freshness = REPLICA_IN_SYNC;
+    if (session->state != SESSION_OPEN || replica->state != REPLICA_STATE_ENABLED)
+        return REPLICA_UNREADABLE;
+    for (uint32_t i = 0; i < session->tablet_count; i++) {
+        struct position progress = session->tablets[i].progress;
+        const struct queue *queue = replica->table->tablets[i].queue;
+        if (session_is_in_sync(session, i)) continue;
+        bool is_caught_up = progress.row_index >= queue->committed_end.row_index;
+        uint64_t known = is_caught_up ? REPLICA_CAUGHT_UP : MAX(progress.timestamp, UINT64_C(1));
+        freshness = MIN(freshness, known);
+    }
+    return freshness;
+}
+
+// The freshest replica of a table on a cluster, in sync unless it may be stale; NULL if there is
+// none.
+static struct replica *find_fresh(
+    const struct request *request,
+    const struct table *table,
+    struct slice cluster,
+    bool may_be_stale,
+    uint64_t *ret_freshness)
+{
+    struct replica *best = NULL;
+    uint64_t least = may_be_stale ? REPLICA_UNREADABLE + 1 : REPLICA_IN_SYNC;
     for (size_t i = 0; i < arr_count(table->replicas); i++) {
         struct replica *replica = table->replicas[i];
         if (!slice_equal(buffer_slice(&replica->cluster_name), cluster)) continue;
         if (request_has_banned(request, replica->object->id)) continue;
-        bool is_in_sync = true;
-        for (uint32_t j = 0; j < table->tablet_count; j++) {
-            if (!session_is_in_sync(replica->session, j)) is_in_sync = false;
-        }
-        if (is_in_sync) return replica;
+        uint64_t freshness = replica_freshness(replica);
+        if (freshness < least || (best && freshness <= *ret_freshness)) continue;
+        best = replica;
+        *ret_freshness = freshness;
     }
-    return NULL;
+    return best;
 }
 
-// Finds one cluster with in-sync replicas of all tables, and sends the query there.
+// Where a query over replicated tables can go.
+struct select_route {
+    struct slice cluster;
+    struct replica *replicas[QUERY_TABLE_COUNT_MAX]; // One for each table.
+    uint64_t freshness;                              // The least of theirs.
+};
+
+// A route to this cluster, if it has fit replicas of all tables.
+static bool find_route(
+    const struct request *request,
+    struct table *const *tables,
+    struct slice cluster,
+    struct select_route *ret_route)
+{
+    const struct select_plan *plan = request->select;
+    struct select_route route = {.cluster = cluster, .freshness = REPLICA_IN_SYNC};
+    for (size_t i = 0; i < plan->path_count; i++) {
+        uint64_t freshness = 0;
+        bool may_be_stale = query_table_may_be_stale(plan->query, i);
+        route.replicas[i] = find_fresh(request, tables[i], cluster, may_be_stale, &freshness);
+        if (!route.replicas[i]) return false;
+        route.freshness = MIN(route.freshness, freshness);
+    }
+    *ret_route = route;
+    return true;
+}
+
+// Prepares a query to be answered where the route leads.
+static void take_route(
+    struct machine *machine,
+    struct request *request,
+    struct table *const *tables,
+    const struct select_route *route)
+{
+    size_t count = request->select->path_count;
+    request->table_paths = ARENA_NEW(&request->arena, struct slice, count);
+    request->table_path_count = (uint32_t)count;
+    if (count == 1) request->upstream_replica_id = route->replicas[0]->object->id;
+    // What is behind shows a state that it once had as a whole.
+    bool is_stale = route->freshness < REPLICA_IN_SYNC;
+    if (is_stale && request->timestamp > TIMESTAMP_MAX)
+        request->timestamp = TIMESTAMP_LAST_CONSISTENT;
+    for (size_t i = 0; i < count; i++) {
+        struct slice path = buffer_slice(&route->replicas[i]->path);
+        request->table_paths[i] = arena_copy(&request->arena, path);
+        coordinator_hurry(&machine->coordinator, route->replicas[i]->session); // For decisions.
+        bool is_wide = count > 1 || tables[i]->tablet_count > 1;
+        if (!is_stale) give_timestamp(machine, request, tables[i], is_wide);
+    }
+}
+
+// Finds one cluster with fit replicas of all tables, and sends the query there: of several of the
+// same freshness to any.
 static struct error *select_replicated(
     struct machine *machine, struct request *request, struct table **tables, bool *ret_taken)
 {
     const struct select_plan *plan = request->select;
-    struct slice *paths = ARENA_NEW(&request->arena, struct slice, plan->path_count);
+    struct select_route best = {.freshness = REPLICA_UNREADABLE};
     bool may_wait = false;
     if (machine->coordinator.amnesia) return error_copy(machine->coordinator.amnesia);
     size_t count = arr_count(tables[0]->replicas);
@@ -365,26 +458,18 @@ static struct error *select_replicated(
     for (size_t i = 0; i < count; i++) {
         const struct replica *candidate = tables[0]->replicas[(first + i) % count];
         struct slice cluster = buffer_slice(&candidate->cluster_name);
+        struct select_route route;
+        if (cluster_config_is_unread(&machine->cell.config, cluster)) continue;
         bool is_banned = request_has_banned(request, candidate->object->id);
         if (!is_banned && session_may_catch_up(candidate->session)) may_wait = true;
-        size_t found = 0;
-        for (; found < plan->path_count; found++) {
-            struct replica *replica = find_in_sync(request, tables[found], cluster);
-            if (!replica) break;
-            coordinator_hurry(&machine->coordinator, replica->session); // For decisions.
-            paths[found] = arena_copy(&request->arena, buffer_slice(&replica->path));
-            if (plan->path_count == 1) request->upstream_replica_id = replica->object->id;
-        }
-        if (found < plan->path_count) continue;
-        for (size_t j = 0; j < plan->path_count; j++) {
-            bool is_wide = plan->path_count > 1 || tables[j]->tablet_count > 1;
-            give_timestamp(machine, request, tables[j], is_wide);
-        }
-        request->table_paths = paths;
-        request->table_path_count = (uint32_t)plan->path_count;
-        if (is_own_cluster(machine, cluster)) return NULL;
+        if (!find_route(request, tables, cluster, &route)) continue;
+        if (route.freshness > best.freshness) best = route;
+    }
+    if (best.freshness > REPLICA_UNREADABLE) {
+        take_route(machine, request, tables, &best);
+        if (is_own_cluster(machine, best.cluster)) return NULL;
         *ret_taken = true;
-        forward(machine, request, cluster);
+        forward(machine, request, best.cluster);
         return NULL;
     }
     cell_limit_wait(&machine->cell, request, machine->cell.options.sync_wait_us);
@@ -393,7 +478,7 @@ static struct error *select_replicated(
         coordinator_wait(&machine->coordinator, request);
         return NULL;
     }
-    return add_bans(request, no_common_cluster(plan));
+    return add_bans(machine, request, no_common_cluster(plan));
 }
 
 static struct error *resolve_tables(

@@ -91,10 +91,17 @@ static struct error *read_tracker(
 
 static struct error *read_config(const struct node *map, struct cluster_config *config)
 {
-    static const char *const KNOWN[] = {"enable_safe_mode", "tablet_manager", NULL};
+    static const char *const KNOWN[] = {
+        "enable_safe_mode", "tablet_manager", "banned_in_sync_replica_clusters", NULL};
     static const char *const KNOWN_OF_TABLETS[] = {"replicated_table_tracker", NULL};
     TRY(check_known_keys(map, "\"config\"", KNOWN));
     TRY(node_get_boolean(map, "enable_safe_mode", &config->is_safe_mode));
+    TRY(names_parse(
+        &config->arena,
+        node_find_text(map, KNOWN[2]),
+        KNOWN[2],
+        &config->unread,
+        &config->unread_count));
     const struct node *tablets = node_find_text(map, "tablet_manager");
     if (!tablets || tablets->type == NODE_ENTITY) return NULL;
     TRY(check_known_keys(tablets, "\"tablet_manager\"", KNOWN_OF_TABLETS));
@@ -119,6 +126,11 @@ void cluster_config_release(struct cluster_config *config)
 {
     arena_release(&config->arena);
     *config = cluster_config_default();
+}
+
+bool cluster_config_is_unread(const struct cluster_config *config, struct slice cluster)
+{
+    return names_contain(config->unread, config->unread_count, cluster);
 }
 
 struct node *cluster_config_node(struct arena *arena, const struct cluster_config *config)
@@ -154,6 +166,11 @@ struct node *cluster_config_node(struct arena *arena, const struct cluster_confi
     node_set_text(arena, tablets, "replicated_table_tracker", tracker);
     struct node *map = node_map(arena);
     node_set_text(arena, map, "enable_safe_mode", node_boolean(arena, config->is_safe_mode));
+    node_set_text(
+        arena,
+        map,
+        "banned_in_sync_replica_clusters",
+        names_node(arena, config->unread, config->unread_count));
     node_set_text(arena, map, "tablet_manager", tablets);
     return map;
 }

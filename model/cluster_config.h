@@ -1,6 +1,7 @@
 // `//sys/@config` of a cluster: the settings that are changed while it runs.
 //
-//     {enable_safe_mode=%false; tablet_manager={replicated_table_tracker={…}}}
+//     {enable_safe_mode=%false; banned_in_sync_replica_clusters=[];
+//      tablet_manager={replicated_table_tracker={…}}}
 //
 // Kept complete: what is read back names every setting, so that nested ones can be set by path and
 // removed back to their defaults. Names and defaults are YTsaurus's, except for the last two of the
@@ -36,6 +37,9 @@ struct tracker_config {
 struct cluster_config {
     struct arena arena; // Holds the names.
     bool is_safe_mode;  // enable_safe_mode
+    // banned_in_sync_replica_clusters: by whose replicas nothing is read.
+    struct slice *unread;
+    uint32_t unread_count;
     struct tracker_config tracker;
 };
 
@@ -47,6 +51,9 @@ MUST_USE struct error *cluster_config_parse(
     const struct node *map, struct cluster_config *ret_config);
 
 void cluster_config_release(struct cluster_config *config);
+
+// Whether reads pass over replicas on this cluster.
+bool cluster_config_is_unread(const struct cluster_config *config, struct slice cluster);
 
 // All settings as a map.
 struct node *cluster_config_node(struct arena *arena, const struct cluster_config *config);

@@ -101,7 +101,9 @@ static struct error *find_in_sync(
     struct node *list = node_list(&request->arena);
     for (size_t i = 0; i < arr_count(query.table->replicas); i++) {
         const struct replica *replica = query.table->replicas[i];
-        bool is_in_sync = true;
+        struct slice cluster = buffer_slice(&replica->cluster_name);
+        bool is_in_sync =
+            !query.has_keys || !cluster_config_is_unread(&machine->cell.config, cluster);
         for (uint32_t j = 0; query.has_keys && is_in_sync && j < query.table->tablet_count; j++) {
             if (!query.is_touched[j]) continue;
             TRY(is_in_sync_at(replica, j, query.timestamp, closed, &is_in_sync));

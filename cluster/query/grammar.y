@@ -19,7 +19,7 @@ static const struct token NO_TOKEN = {.kind = 0};
 %stack_overflow { parser_fail_depth(parser); }
 
 // Words that mean something in one place only; elsewhere they are names.
-%fallback NAME TOTALS THEN ELSE END INDEX.
+%fallback NAME TOTALS THEN ELSE END INDEX HINT.
 
 // From loose to tight.
 %left OR.
@@ -50,6 +50,11 @@ table(T) ::= QUOTED(P) table_alias(A) WITH(W) INDEX.
 {
     parser_refuse(parser, W, "WITH INDEX");
     T = syntax_table_add(parser, P, A);
+}
+table(T) ::= QUOTED(P) table_alias(A) WITH HINT STRING(H).
+{
+    T = syntax_table_add(parser, P, A);
+    syntax_set_hint(parser, T, H);
 }
 table(T) ::= subquery(B) body RIGHT_PARENTHESIS table_alias(A).
 {

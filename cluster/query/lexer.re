@@ -74,6 +74,7 @@ again:
         'inf'           { kind = TOKEN_INF; goto done; }
         'totals'        { kind = TOKEN_TOTALS; goto done; }
         'index'         { kind = TOKEN_INDEX; goto done; }
+        'hint'          { kind = TOKEN_HINT; goto done; }
         'array'         { kind = TOKEN_ARRAY; goto done; }
         'null'          { kind = TOKEN_NULL; goto done; }
         "#"             { kind = TOKEN_NULL; goto done; }

@@ -94,6 +94,7 @@ static struct error *collect_paths(struct query *root, struct query *query)
                 "limit",
                 QUERY_TABLE_COUNT_MAX);
         }
+        root->may_be_stale[root->source_count] = table->may_be_stale;
         root->paths[root->source_count++] = table->path;
     }
     query->source_count = root->source_count - before;
@@ -120,6 +121,12 @@ struct error *query_parse(
 struct slice query_text(const struct query *query)
 {
     return query->text;
+}
+
+bool query_table_may_be_stale(const struct query *query, size_t index)
+{
+    assert(index < query->source_count);
+    return query->may_be_stale[index];
 }
 
 const struct slice *query_tables(const struct query *query, size_t *ret_count)

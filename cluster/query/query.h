@@ -52,6 +52,10 @@ struct slice query_text(const struct query *query);
 // The same path may occur more than once. Borrowed from the query.
 const struct slice *query_tables(const struct query *query, size_t *ret_count);
 
+// Whether the query says of this table of query_tables, by `with hint
+// "{require_sync_replica=%false}"`, that the freshest replica will do if none is in sync.
+bool query_table_may_be_stale(const struct query *query, size_t index);
+
 // What a plan may not be. Zeroes stand for the defaults.
 struct query_bind_options {
     uint64_t range_count_max; // Beyond it, key ranges are widened; at most QUERY_RANGE_COUNT_MAX.

@@ -1,6 +1,7 @@
 #include "cluster/query/syntax.h"
 
 #include "cluster/query/grammar.h"
+#include "model/yson.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -549,6 +550,37 @@ struct syntax_table *syntax_table_add(struct parser *parser, struct token path, 
     if (alias.kind != 0) table->alias = syntax_name(parser, alias);
     query->table_count++;
     return table;
+}
+
+// Advice about a table: a map in YSON.
+static struct error *read_hint(
+    struct arena *arena, struct slice text, struct syntax_table *ret_table)
+{
+    struct node *map = NULL;
+    bool requires_sync = true;
+    bool pushes_down = false; // How a join is computed: here it is the same anyway.
+    TRY(yson_parse(arena, text, &map));
+    if (map->type != NODE_MAP) return error_new(ERROR_GENERIC, "It must be a map");
+    for (uint32_t i = 0; i < map->count; i++) {
+        struct slice key = map->entries[i].key;
+        if (slice_equal_text(key, "require_sync_replica")) continue;
+        if (slice_equal_text(key, "push_down_group_by")) continue;
+        return error_new(ERROR_GENERIC, "There is no hint \"%.*s\"", SLICE(cut(key)));
+    }
+    TRY(node_get_boolean(map, "require_sync_replica", &requires_sync));
+    TRY(node_get_boolean(map, "push_down_group_by", &pushes_down));
+    ret_table->may_be_stale = !requires_sync;
+    return NULL;
+}
+
+void syntax_set_hint(struct parser *parser, struct syntax_table *table, struct token hint)
+{
+    struct slice text = unescape(parser->arena, hint.text);
+    struct error *error = read_hint(parser->arena, text, table);
+    if (!error) return;
+    uint32_t offset = offset_of(parser, hint);
+    const char *format = "Error while parsing hint at offset %" PRIu32;
+    fail(parser, offset, error_wrap(error, ERROR_GENERIC, format, offset));
 }
 
 void syntax_arrays_add(

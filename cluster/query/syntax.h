@@ -90,6 +90,7 @@ struct syntax_table {
     struct slice path;
     struct slice alias;     // Empty if there is none.
     uint32_t offset;        // Of the path.
+    bool may_be_stale;      // By hint: a replica that is behind will do.
     struct query *subquery; // Instead of a path; NULL if there is none. Only of `from`.
     bool is_left;           // LEFT JOIN.
     // Of a join: the columns of `using`, as references, or the condition of `on`.
@@ -121,6 +122,7 @@ struct query {
     uint32_t order_capacity;
     // The paths of all tables, those of subqueries among them; only of the outermost query.
     struct slice paths[QUERY_TABLE_COUNT_MAX];
+    bool may_be_stale[QUERY_TABLE_COUNT_MAX]; // The same of their hints.
 };
 
 // Whether a call is of a function; names of functions are not case-sensitive.
@@ -229,6 +231,7 @@ struct syntax_list syntax_list_add(
 // Clauses.
 void syntax_set_totals(struct parser *parser, enum totals_mode mode, struct token with);
 struct syntax_table *syntax_table_add(struct parser *parser, struct token path, struct token alias);
+void syntax_set_hint(struct parser *parser, struct syntax_table *table, struct token hint);
 struct syntax *syntax_array(struct parser *parser, struct syntax *item, struct token name);
 void syntax_arrays_add(
     struct parser *parser,

@@ -28,6 +28,8 @@ struct error *coordinator_choose_replica(
     size_t first = count > 0 ? rng_below(&coordinator->cell->rng, count) : 0;
     for (size_t i = 0; i < count; i++) {
         struct replica *replica = table->replicas[(first + i) % count];
+        struct slice cluster = buffer_slice(&replica->cluster_name);
+        if (cluster_config_is_unread(&coordinator->cell->config, cluster)) continue;
         if (request_has_banned(request, replica->object->id)) continue;
         bool is_in_sync = true;
         for (uint32_t j = 0; j < table->tablet_count; j++) {

@@ -127,7 +127,7 @@ void coordinator_keep_answer(
 
 // Chooses a replica, at random, that serves a read of this table now (RD1): mode sync, and it has
 // every committed record of the tablets asked for (`tablet_index` alone, or all if it is
-// UINT32_MAX), and it is none that the request has banned. Fails with 1736.
+// UINT32_MAX), and it is none that the request or the cluster's config has banned. Fails with 1736.
 // `*ret_may_wait`: on failure, whether waiting a little may help.
 MUST_USE struct error *coordinator_choose_replica(
     struct coordinator *coordinator,

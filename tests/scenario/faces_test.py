@@ -39,6 +39,8 @@ CASES = [
     ("lookup_rows", "path=\"//tmp/t\"", KEYS, ["lookup-rows", "//tmp/t", "--format", "<format=text>yson"]),
     ("lookup_rows", "path=\"//tmp/t\";versioned=%true", "{k=7}", ["lookup-rows", "//tmp/t", "--versioned", "--format", "<format=text>yson"]),
     ("select_rows", "query=\"k, v from [//tmp/t]\"", "", ["select-rows", "k, v from [//tmp/t]", "--format", "<format=text>yson"]),
+    ("select_rows", "query=\"k, v from [//tmp/t] with hint \\\"{require_sync_replica=%false}\\\"\"", "", ["select-rows", "k, v from [//tmp/t] with hint \"{require_sync_replica=%false}\"", "--format", "<format=text>yson"]),
+    ("select_rows", "query=\"k, v from [//tmp/t] with hint \\\"{speed=1}\\\"\"", "", ["select-rows", "k, v from [//tmp/t] with hint \"{speed=1}\"", "--format", "<format=text>yson"]),
     ("select_rows", "query=\"nonsense\"", "", ["select-rows", "nonsense", "--format", "<format=text>yson"]),
     ("delete_rows", "path=\"//tmp/t\"", "{k=1}", ["delete-rows", "//tmp/t", "--format", "yson"]),
     ("freeze_table", "path=\"//tmp/t\"", "", ["freeze-table", "//tmp/t"]),

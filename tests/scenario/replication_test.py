@@ -38,6 +38,27 @@ def test(world):
     for node in first, second:
         until(lambda: node.lookup("//tmp/replica", [{"key": 1}]) == [row], "the row is in " + node.name)
 
+    # A query may say that the freshest replica will do; without that it needs a synchronous one.
+    query = "* from [%s]" % table
+    hinted = query + ' with hint "{require_sync_replica=%false}"'
+    assert "in-sync" in primary.refused("select-rows", query)
+    assert primary.select(hinted) == [row]
+    second.run("unmount-table", "//tmp/replica", "--sync")
+    rows = [row, {"key": 100, "value": "fresh"}]
+    primary.insert(table, rows[1:], "--no-require-sync-replica")
+    until(lambda: primary.select(hinted) == rows, "the first cluster has it")
+    assert all(primary.select(hinted) == rows for _ in range(5))
+    # Clusters can be excluded from reads.
+    banned = "//sys/@config/banned_in_sync_replica_clusters"
+    primary.run("set", banned, "[first]")
+    second.mount("//tmp/replica")
+    until(lambda: second.select("* from [//tmp/replica]") == rows, "the second cluster has it")
+    first.run("unmount-table", "//tmp/replica", "--sync")
+    until(lambda: primary.select(hinted) == rows, "the second cluster answers")
+    first.mount("//tmp/replica")
+    primary.run("remove", banned)
+    primary.run("delete-rows", table, "--no-require-sync-replica", "--format", "json", stdin='{"key":100}')
+
     # Rows cannot be written to a replica but through its table.
     first.refused("insert-rows", "//tmp/replica", "--format", "json", stdin='{"key":7}')
 
@@ -70,7 +91,7 @@ def test(world):
     late_id = primary.create(
         "table_replica",
         attributes='{table_path="%s";cluster_name=second;replica_path="//tmp/late";preserve_timestamps=%%false;'
-        "start_replication_row_indexes=[20];enabled=%%true}" % table,
+        "start_replication_row_indexes=[%d];enabled=%%true}" % (table, primary.get(table + "/@tablets/0/flushed_row_count") - 1),
     )
     second.create("table", "//tmp/late", attributes="{dynamic=%%true;schema=%s}" % SCHEMA)
     second.mount("//tmp/late")

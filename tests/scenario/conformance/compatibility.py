@@ -342,6 +342,7 @@ def select_rows(of):
     equal(len(selected(client, query, output_row_limit=3, fail_on_incomplete_result=False)), 3)
     refused(1, client.select_rows, query, input_row_limit=3, fail_on_incomplete_result=True)
     refused(1, client.select_rows, query, allow_full_scan=False)
+    equal(len(selected(client, query + ' with hint "{require_sync_replica=%false}"')), 10)
     join = "a.k from [%s] as a join [%s] as b on a.v = b.v" % (path, path)
     refused(1, client.select_rows, join)
     equal(len(selected(client, join, allow_join_without_index=True)), 10)

@@ -184,6 +184,38 @@ Test(query_parse, refuses_by_name_what_is_not_offered)
         "A subquery in JOIN is not supported (at offset 18)");
 }
 
+Test(query_parse, takes_hints_about_tables)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    struct query *query = parse(
+        &arena,
+        "* from [//a] as a with hint \"{require_sync_replica=%false}\" "
+        "join [//b] with hint '{push_down_group_by=%true}' using k "
+        "left join `//c` c with hint \"{\\\"require_sync_replica\\\"=%false;}\" on x = y "
+        "join [//d] as d with hint \"{require_sync_replica=%true}\" using k");
+    static const bool EXPECTED[] = {true, false, true, false};
+    for (size_t i = 0; i < 4; i++)
+        cr_assert(eq(int, query_table_may_be_stale(query, i), EXPECTED[i]), "%zu", i);
+    query = parse(&arena, "* from (k from [//a] with hint \"{require_sync_replica=%false}\") as s");
+    cr_assert(query_table_may_be_stale(query, 0));
+    query = parse(&arena, "hint from [//a] hint where hint.hint = 1"); // Elsewhere it is a name.
+    cr_assert(not(query_table_may_be_stale(query, 0)));
+}
+
+Test(query_parse, refuses_hints_that_it_does_not_understand)
+{
+    CLEANUP(arena_releasep) struct arena arena = {0};
+    static const char *const HINTS[] = {
+        "", "5", "{", "{speed=1}", "{require_sync_replica=1}", "{push_down_group_by=no}"};
+    for (size_t i = 0; i < sizeof HINTS / sizeof *HINTS; i++) {
+        const char *text = arena_print(&arena, "* from [//a] with hint \"%s\"", HINTS[i]);
+        assert_text(fail_to_parse(&arena, text), "Error while parsing hint at offset 23");
+    }
+    assert_text(
+        fail_to_parse(&arena, "* from [//a] with hint 5"),
+        "Error while parsing query: unexpected \"5\" at offset 23");
+}
+
 static const char *repeat(struct arena *arena, const char *text, size_t count)
 {
     size_t size = strlen(text);

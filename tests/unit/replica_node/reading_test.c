@@ -197,6 +197,163 @@ Test(reading, a_query_over_several_tables_needs_one_cluster_with_all_in_sync)
     world_release(&world);
 }
 
+#define STALE " with hint \\\"{require_sync_replica=%%false}\\\""
+
+// A table with two asynchronous replicas, of which that at //tmp/q has stopped at key 1; it has a
+// column more, so that it shows who has answered. Returns the ids.
+static void make_stale(struct machine_world *world, const char *ids[2])
+{
+    static const char *const WIDER =
+        "schema=[" KEY ";{name=value;type=string};{name=more;type=int64}]";
+    ids[0] = rules_world(world, TWO_TABLETS, "mode=async");
+    ids[1] = rules_replica(world, "//tmp/q", "mode=async", WIDER);
+    rules_insert(world, "{key=1;value=a};{key=11;value=a}");
+    for (int i = 0; i < 2; i++) rules_catch_up(world, ids[i]);
+    world_do(world, REPLICA, "unmount_table", "{path=\"//tmp/q\"}", NULL);
+    rules_insert(world, "{key=2;value=b};{key=12;value=b}");
+    rules_catch_up(world, ids[0]);
+    world_do(world, REPLICA, "mount_table", "{path=\"//tmp/q\"}", NULL);
+}
+
+Test(reading, a_query_may_do_with_the_freshest_replica)
+{
+    struct machine_world world;
+    const char *ids[2];
+    make_stale(&world, ids);
+    const char *plain = "{query=\"* from [//tmp/t]\"}";
+    const char *stale = world_text(&world, "{query=\"* from [//tmp/t]" STALE "\"}");
+    assert_refused(&world, META, "select_rows", plain, NULL, 1736, "No in-sync replicas found");
+    for (int i = 0; i < 20; i++) { // The other one is still on its way.
+        const char *rows = world_do(&world, META, "select_rows", stale, NULL);
+        cr_assert(strstr(rows, "=12;") && !strstr(rows, "more"), "%s", rows);
+    }
+    // When both have everything, it may be either.
+    rules_catch_up(&world, ids[1]);
+    int counts[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        // One that cannot be read is passed over.
+        world_do(&world, REPLICA, "unmount_table", i ? R : "{path=\"//tmp/q\"}", NULL);
+        const char *rows = world_do(&world, META, "select_rows", stale, NULL);
+        counts[strstr(rows, "more") != NULL]++;
+        world_do(&world, REPLICA, "mount_table", i ? R : "{path=\"//tmp/q\"}", NULL);
+    }
+    cr_assert(counts[0] == 1 && counts[1] == 1);
+    // A synchronous one is fresher than all others.
+    rules_alter(&world, ids[1], "mode=sync");
+    world_run(&world, SECOND);
+    for (int i = 0; i < 20; i++) {
+        const char *rows = world_do(&world, META, "select_rows", stale, NULL);
+        cr_assert(strstr(rows, "more") != NULL, "%s", rows);
+    }
+    world_unlink(&world);
+    world_run(&world, 5 * SECOND);
+    assert_refused(&world, META, "select_rows", stale, NULL, 1736, "No in-sync replicas found");
+    world_release(&world);
+}
+
+// Not a mixture of states: of a transaction that has come in one tablet only nothing is there.
+Test(reading, a_query_by_a_replica_that_is_behind_sees_what_was_true_once)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    rules_table(&world, META, "replicated_table", "//tmp/t", TWO_TABLETS);
+    const char *id = rules_replica(
+        &world,
+        "//tmp/r",
+        "mode=async",
+        "schema=[" KEY ";{name=value;type=string;required=%true}]");
+    rules_insert(&world, "{key=1;value=a};{key=11;value=a}");
+    world_run(&world, SECOND);
+    rules_insert(&world, "{key=2};{key=12;value=a}"); // It does not take the first.
+    rules_wait(&world, id, "error_count", "1");
+    rules_wait(&world, id, "tablets/1/current_replication_row_index", "2");
+    world_run(&world, SECOND);
+    const char *stale = world_text(&world, "{query=\"key from [//tmp/t]" STALE "\"}");
+    const char *rows = world_do(&world, META, "select_rows", stale, NULL);
+    assert_text(rows, "{\"key\"=1;};\n{\"key\"=11;};\n");
+    world_release(&world);
+}
+
+Test(reading, each_table_of_a_query_has_its_own_hint)
+{
+    struct machine_world world;
+    rules_world(&world, SCHEMA, "mode=async");
+    rules_table(&world, META, "replicated_table", "//tmp/u", SCHEMA);
+    const char *id = rules_create(
+        &world,
+        META,
+        "{type=table_replica;attributes={table_path=\"//tmp/u\";cluster_name=replica;"
+        "replica_path=\"//tmp/v\";enabled=%true;mode=sync}}");
+    const char *attributes = world_text(&world, SCHEMA ";upstream_replica_id=\"%s\"", id);
+    rules_table(&world, REPLICA, "table", "//tmp/v", attributes);
+    world_run(&world, 5 * SECOND);
+    rules_insert(&world, "{key=1;value=a};{key=2;value=b}");
+    world_do(&world, META, "insert_rows", "{path=\"//tmp/u\"}", "{key=2;value=c}");
+    world_run(&world, SECOND);
+    static const char *const FORMAT =
+        "{query=\"a.key, b.value from [//tmp/t] as a %s join [//tmp/u] as b %s on a.key = b.key\"}";
+    const char *hint = world_text(&world, STALE);
+    const char *const hints[][2] = {{"", ""}, {"", hint}, {hint, ""}, {hint, hint}};
+    for (size_t i = 0; i < 4; i++) {
+        const char *query = world_text(&world, FORMAT, hints[i][0], hints[i][1]);
+        if (i < 2) {
+            assert_refused(
+                &world, META, "select_rows", query, NULL, 1736, "No single cluster contains");
+            continue;
+        }
+        const char *rows = world_do(&world, META, "select_rows", query, NULL);
+        assert_text(rows, "{\"a.key\"=2;\"b.value\"=\"c\";};\n");
+    }
+    world_release(&world);
+}
+
+static const char *in_sync(
+    struct machine_world *world, const char *timestamp, const char *more, const char *keys);
+
+Test(reading, nothing_is_read_from_clusters_that_are_banned_for_it)
+{
+    struct machine_world world;
+    const char *id = rules_world(&world, SCHEMA, "mode=sync");
+    const char *banned = "{path=\"//sys/@config/banned_in_sync_replica_clusters\"}";
+    const char *select = "{query=\"* from [//tmp/t]\"}";
+    const char *stale = world_text(&world, "{query=\"* from [//tmp/t]" STALE "\"}");
+    const char *only = world_text(&world, "[\"%s\";]", id);
+    world_do(&world, META, "insert_rows", T, "{key=1;value=a}");
+    const char *now = world_do(&world, META, "generate_timestamp", "{}", NULL);
+    assert_text(world_do(&world, META, "get", banned, NULL), "[]");
+    assert_refused(&world, META, "set", banned, "replica", 1, "list of names");
+    world_do(&world, META, "set", banned, "[elsewhere]");
+    world_do(&world, META, "lookup_rows", T, "{key=1}");
+    world_do(&world, META, "set", banned, "[elsewhere;replica]");
+    const char *reads[] = {select, stale};
+    for (size_t i = 0; i < 3; i++) {
+        bool is_lookup = i == 2;
+        assert_refused(
+            &world,
+            META,
+            is_lookup ? "lookup_rows" : "select_rows",
+            is_lookup ? T : reads[i],
+            is_lookup ? "{key=1}" : NULL,
+            1736,
+            "No in-sync replicas found");
+        const struct error *error = error_find(world.error, ERROR_NO_IN_SYNC_REPLICAS);
+        assert_text(
+            error_attribute(error, "banned_in_sync_replica_clusters"), "elsewhere, replica");
+    }
+    assert_text(in_sync(&world, LATEST, "", "{key=1}"), "[]");
+    assert_text(in_sync(&world, now, "", "{key=1}"), "[]");
+    assert_text(in_sync(&world, LATEST, "", ""), only);          // No keys: all of them.
+    world_do(&world, META, "insert_rows", T, "{key=2;value=a}"); // Writes do not care.
+    world_restart(&world, META);
+    world_run(&world, SECOND);
+    assert_text(in_sync(&world, LATEST, "", "{key=1}"), "[]");
+    world_do(&world, META, "remove", banned, NULL);
+    assert_text(in_sync(&world, LATEST, "", "{key=1}"), only);
+    world_do(&world, META, "lookup_rows", T, "{key=1}");
+    world_do(&world, META, "select_rows", select, NULL);
+    world_release(&world);
+}
+
 // -------------------------------------------------------------------------------------------------
 // Read timestamps
 
