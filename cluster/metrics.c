@@ -105,11 +105,6 @@ static void put_requests(const struct metrics_source *source, struct buffer *tex
         "retable_disk_full",
         "Whether writes are refused for lack of room.",
         loop->disk_error != NULL);
-    put_counter(
-        text,
-        "retable_replica_mode_switches_total",
-        "Modes that the tracker has changed.",
-        coordinator->tracker.switch_count);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -173,9 +168,18 @@ enum replica_metric {
     REPLICA_LAG_ROWS,
     REPLICA_LAG_SECONDS,
     REPLICA_ROWS,
+    REPLICA_WEIGHT,
     REPLICA_BYTES,
     REPLICA_BATCHES,
+    REPLICA_BATCH_ROWS,
+    REPLICA_BATCH_WEIGHT,
+    REPLICA_THROTTLE_TIME,
+    REPLICA_THROTTLED_WEIGHT,
+    REPLICA_START_TIME,
+    REPLICA_WRITE_TIME,
+    REPLICA_COMMIT_TIME,
     REPLICA_ERRORS,
+    REPLICA_SWITCHES,
     REPLICA_INFO,
     REPLICA_METRIC_COUNT,
 };
@@ -195,50 +199,92 @@ static const struct {
         {"retable_replica_replication_rows_total",
          "counter",
          "Rows that the replica has got and kept."},
+    [REPLICA_WEIGHT] =
+        {"retable_replica_replication_data_weight_bytes_total",
+         "counter",
+         "Data weight of the batches that it has got and kept."},
     [REPLICA_BYTES] =
         {"retable_replica_replication_bytes_total",
          "counter",
          "Rows sent to the replica, as encoded."},
     [REPLICA_BATCHES] =
         {"retable_replica_replication_batches_total", "counter", "Batches of rows sent to it."},
+    [REPLICA_BATCH_ROWS] =
+        {"retable_replica_replication_batch_rows", "summary", "Rows of each batch sent to it."},
+    [REPLICA_BATCH_WEIGHT] =
+        {"retable_replica_replication_batch_data_weight_bytes",
+         "summary",
+         "Data weight of each batch sent to it."},
+    [REPLICA_THROTTLE_TIME] =
+        {"retable_replica_replication_throttle_seconds",
+         "summary",
+         "How long throttlers held up each batch before it was sent."},
+    [REPLICA_THROTTLED_WEIGHT] =
+        {"retable_replica_replication_throttled_bytes_total",
+         "counter",
+         "Data weight of batches that throttlers held up."},
+    [REPLICA_START_TIME] =
+        {"retable_replica_replication_start_seconds",
+         "summary",
+         "How long each session with the replica took to open."},
+    [REPLICA_WRITE_TIME] =
+        {"retable_replica_replication_write_seconds",
+         "summary",
+         "From sending a batch to hearing that the replica holds it durably."},
+    [REPLICA_COMMIT_TIME] =
+        {"retable_replica_replication_commit_seconds",
+         "summary",
+         "From then until all of the batch is decided there: of one batch at a time."},
     [REPLICA_ERRORS] =
         {"retable_replica_replication_errors_total",
          "counter",
          "Failures of replication, lost connections among them."},
+    [REPLICA_SWITCHES] =
+        {"retable_replica_mode_switches_total",
+         "counter",
+         "Changes of the replica's mode by the tracker."},
     [REPLICA_INFO] =
         {"retable_replica_info", "gauge", "1, with the replica's mode and state as labels."},
 };
 
-static void put_replica_value(
-    const struct cell *cell,
-    enum replica_metric metric,
-    const struct replica *replica,
-    struct buffer *text)
+struct sample {
+    uint64_t value; // Of a summary the sum.
+    uint64_t count; // Of a summary.
+    bool is_time;   // `value` is in microseconds.
+};
+
+static struct sample take_sample(
+    const struct cell *cell, enum replica_metric metric, const struct replica *replica)
 {
-    const struct session_counters *counters = &replica->session->counters;
-    uint64_t value = 1;
+    const struct session_counters *c = &replica->session->counters;
+    struct feeder_counters f = session_feeder_counters(replica->session);
     switch (metric) {
+    case REPLICA_LAG_ROWS: return (struct sample){lag_row_count(replica), 0, false};
     case REPLICA_LAG_SECONDS:
-        put_real(text, (double)session_lag_ms(cell, replica->session) / 1e3);
-        return;
-    case REPLICA_LAG_ROWS: value = lag_row_count(replica); break;
-    case REPLICA_ROWS: value = counters->row_count; break;
-    case REPLICA_BYTES: value = counters->size; break;
-    case REPLICA_BATCHES: value = counters->batch_count; break;
-    case REPLICA_ERRORS: value = counters->error_count; break;
+        return (struct sample){session_lag_ms(cell, replica->session) * 1000, 0, true};
+    case REPLICA_ROWS: return (struct sample){c->row_count, 0, false};
+    case REPLICA_WEIGHT: return (struct sample){f.weight, 0, false};
+    case REPLICA_BYTES: return (struct sample){c->size, 0, false};
+    case REPLICA_BATCHES: return (struct sample){c->batch_count, 0, false};
+    case REPLICA_BATCH_ROWS: return (struct sample){c->sent_row_count, c->batch_count, false};
+    case REPLICA_BATCH_WEIGHT: return (struct sample){c->sent_weight, c->batch_count, false};
+    case REPLICA_THROTTLE_TIME: return (struct sample){c->throttled_us, c->batch_count, true};
+    case REPLICA_THROTTLED_WEIGHT: return (struct sample){c->throttled_weight, 0, false};
+    case REPLICA_START_TIME: return (struct sample){c->open_us, c->open_count, true};
+    case REPLICA_WRITE_TIME: return (struct sample){f.keep_us, f.kept_count, true};
+    case REPLICA_COMMIT_TIME: return (struct sample){f.decide_us, f.decided_count, true};
+    case REPLICA_ERRORS: return (struct sample){c->error_count, 0, false};
+    case REPLICA_SWITCHES: return (struct sample){c->switch_count, 0, false};
     case REPLICA_INFO:
     case REPLICA_METRIC_COUNT: break;
     }
-    buffer_print(text, " %" PRIu64 "\n", value);
+    return (struct sample){1, 0, false};
 }
 
-static void put_replica(
-    const struct cell *cell,
-    enum replica_metric metric,
-    const struct replica *replica,
-    struct buffer *text)
+static void put_replica_labels(
+    struct buffer *text, enum replica_metric metric, const struct replica *replica)
 {
-    buffer_print(text, "%s{", REPLICA_METRICS[metric].name);
+    buffer_append_byte(text, '{');
     put_table_labels(text, replica->table);
     buffer_append_byte(text, ',');
     put_label(text, "replica_cluster", buffer_slice(&replica->cluster_name));
@@ -251,7 +297,27 @@ static void put_replica(
         put_label(text, "state", slice_from_text(replica_state_name(replica->state)));
     }
     buffer_append_byte(text, '}');
-    put_replica_value(cell, metric, replica, text);
+}
+
+static void put_replica(
+    const struct cell *cell,
+    enum replica_metric metric,
+    const struct replica *replica,
+    struct buffer *text)
+{
+    struct sample sample = take_sample(cell, metric, replica);
+    bool is_summary = strcmp(REPLICA_METRICS[metric].kind, "summary") == 0;
+    buffer_print(text, "%s%s", REPLICA_METRICS[metric].name, is_summary ? "_sum" : "");
+    put_replica_labels(text, metric, replica);
+    if (sample.is_time) {
+        put_real(text, (double)sample.value / 1e6);
+    } else {
+        buffer_print(text, " %" PRIu64 "\n", sample.value);
+    }
+    if (!is_summary) return;
+    buffer_print(text, "%s_count", REPLICA_METRICS[metric].name);
+    put_replica_labels(text, metric, replica);
+    buffer_print(text, " %" PRIu64 "\n", sample.count);
 }
 
 static void put_replicas(const struct cell *cell, struct buffer *text)

@@ -238,9 +238,13 @@ static struct error *feed_tablet(
            feeder_has_room(feeder, cell->options.feed_window_size)) {
         uint64_t ready_at_us = ready_at(st, cell->now_us);
         if (ready_at_us > cell->now_us) {
+            if (st->throttled_at_us == 0) st->throttled_at_us = MAX(cell->now_us, UINT64_C(1));
             session->throttled_until_us = MIN(session->throttled_until_us, ready_at_us);
             return NULL;
         }
+        bool was_throttled = st->throttled_at_us != 0;
+        uint64_t throttled_us = was_throttled ? cell->now_us - st->throttled_at_us : 0;
+        st->throttled_at_us = 0;
         CLEANUP(message_freep)
         struct message *message = session_message(coordinator, session, MESSAGE_ROWS);
         struct batch_size size = {0};
@@ -256,8 +260,13 @@ static struct error *feed_tablet(
                 timestamp_seconds(part->records[0].timestamp) * 1000,
                 timestamp_seconds(part->to.timestamp) * 1000);
         }
-        session->counters.size += size.size;
-        session->counters.batch_count++;
+        struct session_counters *counters = &session->counters;
+        counters->size += size.size;
+        counters->batch_count++;
+        counters->sent_row_count += part->to.row_index - part->from.row_index;
+        counters->sent_weight += size.weight;
+        counters->throttled_us += throttled_us;
+        if (was_throttled) counters->throttled_weight += size.weight;
         set_sent(cell, session);
         TRY(set_closed(cell, st, tablet->queue, part));
         cell_send(cell, 0, session->link, TAKE(message));

@@ -182,6 +182,8 @@ void session_on_hello(
     session_save_progress(cell, session);
     cell_apply(cell);
     session->state = SESSION_OPEN;
+    session->counters.open_count++;
+    session->counters.open_us += cell->now_us - session->opening_at_us;
     coordinator->tracker.is_dirty = true;
     session->beat_at_us = cell->now_us;
     error_free(TAKE(session->error));

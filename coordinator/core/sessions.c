@@ -167,7 +167,10 @@ static void close_session(struct session *session)
     session->state = SESSION_CLOSED;
     session->link = 0;
     session->held_until_us = UINT64_MAX;
-    for (uint32_t i = 0; i < session->tablet_count; i++) arr_clear(session->tablets[i].decisions);
+    for (uint32_t i = 0; i < session->tablet_count; i++) {
+        arr_clear(session->tablets[i].decisions);
+        session->tablets[i].throttled_at_us = 0;
+    }
 }
 
 static bool is_same_relative(
@@ -326,6 +329,7 @@ void session_open(struct coordinator *coordinator, struct session *session)
     session->state = SESSION_OPENING;
     session->number = ++coordinator->session_number; // S2.
     session->link = peer->link;
+    session->opening_at_us = cell->now_us;
     session->timeout_at_us = cell->now_us + OPEN_TIMEOUT_US;
     const struct replica *replica = session->replica;
     struct message *open = session_message(coordinator, session, MESSAGE_OPEN);
@@ -367,7 +371,8 @@ static struct error *check_pair(
     return error_set_u64(error, "timestamp", position.timestamp);
 }
 
-static struct error *acknowledge(struct session *session, const struct message_tablet *ack)
+static struct error *acknowledge(
+    struct session *session, const struct message_tablet *ack, uint64_t now_us)
 {
     if (ack->tablet_index >= session->tablet_count) {
         return error_new(ERROR_GENERIC, "Replica acknowledged a tablet that does not exist");
@@ -387,7 +392,7 @@ static struct error *acknowledge(struct session *session, const struct message_t
     }
     bool is_further = ack->tail.row_index > feeder->tail.row_index;
     if (is_further) session->counters.row_count += ack->tail.row_index - feeder->tail.row_index;
-    feeder_acknowledge(feeder, ack->tail, ack->decided);
+    feeder_acknowledge(feeder, ack->tail, ack->decided, now_us);
     if (is_further || feeder->tail.row_index == queue->end.row_index) clear_tablet_error(tablet);
     session_set_progress(tablet, feeder->decided);
     return NULL;
@@ -397,7 +402,7 @@ static void on_ack(
     struct coordinator *coordinator, struct session *session, const struct message *ack)
 {
     for (uint32_t i = 0; i < ack->tablet_count; i++) {
-        struct error *error = acknowledge(session, &ack->tablets[i]);
+        struct error *error = acknowledge(session, &ack->tablets[i], coordinator->cell->now_us);
         if (error) {
             session_fail(coordinator, session, error);
             return;
@@ -453,6 +458,20 @@ bool session_is_in_sync(const struct session *session, uint32_t tablet_index)
     const struct queue *queue = replica->table->tablets[tablet_index].queue;
     uint64_t acked = session->tablets[tablet_index].feeder.tail.row_index;
     return acked >= queue->committed_end.row_index;
+}
+
+struct feeder_counters session_feeder_counters(const struct session *session)
+{
+    struct feeder_counters sum = {0};
+    for (uint32_t i = 0; i < session->tablet_count; i++) {
+        const struct feeder_counters *counters = &session->tablets[i].feeder.counters;
+        sum.weight += counters->weight;
+        sum.kept_count += counters->kept_count;
+        sum.keep_us += counters->keep_us;
+        sum.decided_count += counters->decided_count;
+        sum.decide_us += counters->decide_us;
+    }
+    return sum;
 }
 
 uint64_t session_tablet_lag_ms(

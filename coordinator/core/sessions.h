@@ -25,14 +25,22 @@ struct session_tablet {
     struct error *error;      // Why its rows are refused; NULL after a success.
     uint64_t failure_count;
     uint64_t retry_at_us;               // While it has an error: no rows are sent before.
+    uint64_t throttled_at_us;           // Since when throttlers hold its next batch up; 0: not.
     struct message_decision *decisions; // stb array: to be told.
 };
 
-struct session_counters { // Since the start; for metrics.
-    uint64_t row_count;   // That the replica has got and kept.
-    uint64_t size;        // Sent, in bytes.
-    uint64_t batch_count; // The same in batches.
+struct session_counters {      // Since the start; for metrics.
+    uint64_t row_count;        // That the replica has got and kept.
+    uint64_t size;             // Sent, in bytes.
+    uint64_t batch_count;      // The same in batches,
+    uint64_t sent_row_count;   // rows,
+    uint64_t sent_weight;      // and data weight.
+    uint64_t throttled_us;     // How long batches were held up by throttlers before they were sent;
+    uint64_t throttled_weight; // the data weight of those.
+    uint64_t open_count;       // Handshakes that succeeded, and how long they took.
+    uint64_t open_us;
     uint64_t error_count;
+    uint64_t switch_count; // Changes of the replica's mode by the tracker.
 };
 
 struct session {
@@ -45,6 +53,7 @@ struct session {
     bool preserve_timestamps;   // As the replica was told in this session.
     bool preserve_tablet_index; // The same.
     uint64_t retry_at_us;
+    uint64_t opening_at_us; // When it was last begun to be opened.
     uint64_t timeout_at_us; // While opening.
     bool is_hurried; // Somebody waits for what may be held back: it leaves with the next feeding.
     uint64_t sent_at_us;    // When rows or decisions were last sent.
@@ -107,6 +116,9 @@ bool session_may_catch_up(const struct session *session);
 
 // Writes progress that is not in the store yet into the cell's batch.
 void session_save_progress(struct cell *cell, struct session *session);
+
+// What the feeders of all tablets have counted.
+struct feeder_counters session_feeder_counters(const struct session *session);
 
 // How far behind the log's newest record the replica is, by the commit timestamp of the last record
 // it durably has (behaviour 4.5); 0 for synchronous replicas.

@@ -262,7 +262,6 @@ void tracker_record_change(
     node_add(
         &arena, changes, change_node(&arena, coordinator, session, was_sync, is_sync, "by hand"));
     save_history(coordinator, &arena, session->replica->table, "user", changes);
-    coordinator->tracker.switch_count++;
 }
 
 struct error *tracker_history(
@@ -359,7 +358,6 @@ static void set_mode(struct coordinator *coordinator, struct replica *replica, b
 {
     replica->mode = is_sync ? REPLICA_MODE_SYNC : REPLICA_MODE_ASYNC;
     object_save(&coordinator->cell->batch, replica->object);
-    coordinator->tracker.switch_count++;
 }
 
 static void finish_change(
@@ -395,6 +393,7 @@ static void carry_out(
             reason);
         node_add(arena, changes, change);
         set_mode(coordinator, planned->sessions[i]->replica, replica->will_be_sync);
+        planned->sessions[i]->counters.switch_count++;
     }
     if (changes->count > 0) finish_change(coordinator, arena, planned->table, "tracker", changes);
 }

@@ -47,7 +47,6 @@ struct tracker {
     uint64_t looked_at_us;  // When all tables were looked at last.
     uint64_t ticked_at_us;  // When tracker_tick was called last.
     uint64_t next_sequence; // Of the history.
-    uint64_t switch_count;  // Modes changed since the start; for metrics.
 };
 
 // Loads the end of the history.

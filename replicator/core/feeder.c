@@ -16,8 +16,29 @@ struct error *feeder_init(
     return throttler_init(&feeder->throttler, throttler, now_us);
 }
 
+// Takes out the batches that end at or below the row index; returns how many they are.
+static size_t drop_batches(struct feeder *feeder, uint64_t row_index, uint64_t *ret_sent_us)
+{
+    size_t count = 0;
+    *ret_sent_us = 0;
+    while (feeder->batch_count > 0) {
+        const struct feeder_batch *batch = &feeder->batches[feeder->batch_begin];
+        if (batch->end.row_index > row_index) break;
+        feeder->in_flight_size -= batch->size;
+        feeder->counters.weight += batch->weight;
+        *ret_sent_us += batch->sent_at_us;
+        feeder->batch_begin = (feeder->batch_begin + 1) % FEEDER_BATCH_COUNT_MAX;
+        feeder->batch_count--;
+        count++;
+    }
+    return count;
+}
+
 void feeder_start(struct feeder *feeder, struct position tail, struct position decided)
 {
+    uint64_t sent_us = 0;
+    drop_batches(feeder, tail.row_index, &sent_us);
+    feeder->watched_row_index = 0;
     feeder->sent = tail;
     feeder->tail = tail;
     feeder->decided = decided;
@@ -51,7 +72,12 @@ void feeder_sent(
     assert(end.timestamp > feeder->sent.timestamp); // in-order.
     if (feeder->is_throttled) throttler_acquire(&feeder->throttler, now_us, weight);
     size_t i = (feeder->batch_begin + feeder->batch_count) % FEEDER_BATCH_COUNT_MAX;
-    feeder->batches[i] = (struct feeder_batch){.end = end, .size = size};
+    feeder->batches[i] = (struct feeder_batch){
+        .end = end,
+        .size = size,
+        .weight = weight,
+        .sent_at_us = now_us,
+    };
     feeder->batch_count++;
     feeder->in_flight_size += size;
     feeder->sent = end;
@@ -68,16 +94,24 @@ bool feeder_knows(const struct feeder *feeder, struct position tail)
     return false;
 }
 
-void feeder_acknowledge(struct feeder *feeder, struct position tail, struct position decided)
+void feeder_acknowledge(
+    struct feeder *feeder, struct position tail, struct position decided, uint64_t now_us)
 {
+    struct feeder_counters *counters = &feeder->counters;
+    uint64_t sent_us = 0;
     if (tail.row_index > feeder->tail.row_index) feeder->tail = tail;
     if (decided.row_index > feeder->decided.row_index) feeder->decided = decided;
-    while (feeder->batch_count > 0) {
-        const struct feeder_batch *batch = &feeder->batches[feeder->batch_begin];
-        if (batch->end.row_index > feeder->tail.row_index) break;
-        feeder->in_flight_size -= batch->size;
-        feeder->batch_begin = (feeder->batch_begin + 1) % FEEDER_BATCH_COUNT_MAX;
-        feeder->batch_count--;
+    size_t kept_count = drop_batches(feeder, feeder->tail.row_index, &sent_us);
+    counters->kept_count += kept_count;
+    counters->keep_us += kept_count * now_us - sent_us;
+    if (kept_count > 0 && feeder->watched_row_index == 0) {
+        feeder->watched_row_index = feeder->tail.row_index;
+        feeder->watched_at_us = now_us;
+    }
+    if (feeder->watched_row_index > 0 && feeder->decided.row_index >= feeder->watched_row_index) {
+        counters->decided_count++;
+        counters->decide_us += now_us - feeder->watched_at_us;
+        feeder->watched_row_index = 0;
     }
     check_invariants(feeder);
 }

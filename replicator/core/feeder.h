@@ -20,6 +20,17 @@
 struct feeder_batch {
     struct position end;
     uint64_t size;
+    uint64_t weight;
+    uint64_t sent_at_us;
+};
+
+struct feeder_counters { // Since the feeder was made; for metrics.
+    uint64_t weight;     // Of the batches that the replica has got and kept.
+    uint64_t kept_count; // These batches, but those of which a new session told.
+    uint64_t keep_us;    // How long each took, from being sent to being known to be durable.
+    // Now and then one of them is watched further: until all up to its end was decided there.
+    uint64_t decided_count;
+    uint64_t decide_us;
 };
 
 struct feeder {
@@ -33,6 +44,9 @@ struct feeder {
     size_t batch_begin;
     size_t batch_count;
     uint64_t closed_timestamp; // The last one told in this session.
+    struct feeder_counters counters;
+    uint64_t watched_row_index; // The end of a batch that is kept and not decided; 0 for none.
+    uint64_t watched_at_us;
 };
 
 // Fails if the throttler's config is out of bounds. Nothing may be sent before feeder_start.
@@ -61,4 +75,5 @@ void feeder_sent(
 bool feeder_knows(const struct feeder *feeder, struct position tail);
 
 // Believes an acknowledgement. Positions that are not further than known change nothing.
-void feeder_acknowledge(struct feeder *feeder, struct position tail, struct position decided);
+void feeder_acknowledge(
+    struct feeder *feeder, struct position tail, struct position decided, uint64_t now_us);

@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import os
 import re
 import shutil
 import signal
@@ -239,8 +240,9 @@ def check_metrics(text):
         if line.startswith("# TYPE "):
             current, kind = line.split()[2:]
             assert (kind == "counter") == current.endswith("_total"), line
+            allowed = [current + "_sum", current + "_count"] if kind == "summary" else [current]
         elif not line.startswith("#"):
-            assert line.split("{")[0].split()[0] == current, line
+            assert line.split("{")[0].split()[0] in allowed, line
     if shutil.which("promtool"):
         done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True)
         assert done.returncode == 0 and not done.stderr.strip(), done.stderr
@@ -278,6 +280,8 @@ def test_operators(world):
     check_metrics(there)
     assert metric(there, "retable_commit_rows_total", table_path="//tmp/<r>") == 1
 
+    test_sensors(meta, replica)
+
     page = ask(meta, "GET", "/")
     assert page.headers["Content-Type"].startswith("text/html")
     page = page.body.decode()
@@ -287,6 +291,100 @@ def test_operators(world):
     # A replica that is away shows with what is wrong.
     replica.kill()
     until(lambda: "class=bad>not connected" in ask(meta, "GET", "/").body.decode(), "the page says so")
+
+
+# The sensors of YTsaurus's tablet nodes, and what they are here.
+SENSORS = {
+    "write/row_count": "retable_write_rows_total",
+    "write/data_weight": "retable_write_data_weight_bytes_total",
+    "commit/row_count": "retable_commit_rows_total",
+    "commit/data_weight": "retable_commit_data_weight_bytes_total",
+    "replica/lag_row_count": "retable_replica_lag_rows",
+    "replica/lag_time": "retable_replica_lag_seconds",
+    "replica/replication_row_count": "retable_replica_replication_rows_total",
+    "replica/replication_data_weight": "retable_replica_replication_data_weight_bytes_total",
+    "replica/replication_error_count": "retable_replica_replication_errors_total",
+    "replica/replication_batch_row_count": "retable_replica_replication_batch_rows",
+    "replica/replication_batch_data_weight": "retable_replica_replication_batch_data_weight_bytes",
+    "replica/replication_throttle_time": "retable_replica_replication_throttle_seconds",
+    "replica/replication_transaction_start_time": "retable_replica_replication_start_seconds",
+    "replica/replication_transaction_commit_time": "retable_replica_replication_commit_seconds",
+    "replica/replication_rows_write_time": "retable_replica_replication_write_seconds",
+    "replica/replication_bytes_throttled": "retable_replica_replication_throttled_bytes_total",
+    "replica_mode_switch_count": "retable_replica_mode_switches_total",
+}
+
+
+def sensors(daemon, path):
+    """The values of all sensors of a table; of summaries their counts."""
+    text = ask(daemon, "GET", "/metrics").body.decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)", text, re.MULTILINE))
+    return {
+        sensor: metric(text, name + ("_count" if kinds[name] == "summary" else ""), table_path=path)
+        for sensor, name in SENSORS.items()
+    }
+
+
+def summary(daemon, name, path):
+    text = ask(daemon, "GET", "/metrics").body.decode()
+    return metric(text, name + "_sum", table_path=path), metric(text, name + "_count", table_path=path)
+
+
+def test_sensors(meta, replica):
+    """Each sensor is documented, there, and moves."""
+    with open(os.path.join(os.path.dirname(__file__), "../../docs/metrics.md")) as file:
+        lines = file.read().splitlines()
+    for sensor, name in SENSORS.items():
+        shown = sensor.replace("replica/", "", 1) if sensor.startswith("replica/replication_") else sensor
+        assert any("`%s`" % shown in line and "`%s`" % name in line for line in lines), (sensor, name)
+
+    path, there = "//tmp/sensors", "//tmp/sensors_there"
+    attributes = {"dynamic": True, "schema": SCHEMA}
+    post(meta, "create", {"type": "replicated_table", "path": path, "attributes": attributes}).json()
+    of_replica = {"table_path": path, "cluster_name": "replica", "replica_path": there, "mode": "async", "enabled": True}
+    replica_id = post(meta, "create", {"type": "table_replica", "attributes": of_replica}).json()["object_id"]
+    bound = dict(attributes, upstream_replica_id=replica_id)
+    post(replica, "create", {"type": "table", "path": there, "attributes": bound}).json()
+    replica.mount(there)
+    meta.run("set", path + "/@replication_throttler", "{limit=5000}")
+    meta.mount(path)
+    before = sensors(meta, path)
+    assert before["write/row_count"] == before["replica/replication_row_count"] == 0, before
+
+    def insert(begin, count):
+        rows = "\n".join('{"k":%d,"v":"%s"}' % (k, "x" * 100) for k in range(begin, begin + count))
+        loose = {"path": path, "input_format": "json", "require_sync_replica": False}
+        assert command(meta, "insert_rows", loose, rows).json() == {}
+
+    # Each transaction has more than the throttler lets go in a second.
+    for i in range(3):
+        insert(60 * i, 60)
+    until(lambda: sensors(meta, path)["replica/lag_time"] > 0, "the replica is behind")
+    assert sensors(meta, path)["replica/lag_row_count"] > 0
+    until(lambda: sensors(meta, path)["replica/lag_row_count"] == 0, "it has everything")
+    assert sensors(meta, path)["replica/lag_time"] == 0
+    total, count = summary(meta, "retable_replica_replication_batch_rows", path)
+    assert total == 180 and count >= 3, (total, count)
+    total, count = summary(meta, "retable_replica_replication_throttle_seconds", path)
+    assert total > 0.5, (total, count)
+    for name in "write", "start":
+        assert summary(meta, "retable_replica_replication_%s_seconds" % name, path)[0] > 0, name
+
+    errors = sensors(meta, path)["replica/replication_error_count"]
+    replica.run("unmount-table", there, "--sync")
+    insert(0, 1)
+    until(lambda: sensors(meta, path)["replica/replication_error_count"] > errors, "the replica refuses it")
+    replica.mount(there)
+    meta.run("set", path + "/@replicated_table_options", "{enable_replicated_table_tracker=%true}")
+    until(lambda: sensors(meta, path)["replica_mode_switch_count"] == 1, "the tracker makes it synchronous")
+    until(lambda: sensors(meta, path)["replica/lag_row_count"] == 0, "it has the row, too")
+    after = sensors(meta, path)
+    still = [sensor for sensor in SENSORS if after[sensor] <= before[sensor] and not sensor.startswith("replica/lag")]
+    assert not still, (still, after)
+    meta.run("remove", path)
+    text = ask(meta, "GET", "/metrics").body.decode()
+    check_metrics(text)
+    assert path not in text
 
 
 def test_stopping(daemon):

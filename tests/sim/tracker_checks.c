@@ -177,7 +177,7 @@ void tracker_checks_finish(struct world *world)
     if (!checks->is_on) return;
     world_run(world, world->now_us + 4 * SECOND); // All have recovered.
     const struct coordinator *coordinator = &world->hosts[META].machine->coordinator;
-    uint64_t switch_count = coordinator->tracker.switch_count;
+    uint64_t history_end = coordinator->tracker.next_sequence;
     for (size_t t = 0; t < arr_count(coordinator->tables); t++) {
         const struct table *table = coordinator->tables[t];
         uint64_t sync = 0;
@@ -201,7 +201,7 @@ void tracker_checks_finish(struct world *world)
         }
     }
     world_run(world, world->now_us + 2 * SECOND);
-    if (coordinator->tracker.switch_count != switch_count)
+    if (coordinator->tracker.next_sequence != history_end)
         world_fail(world, "no-flapping: modes change though nothing happens");
 }
 

@@ -200,6 +200,67 @@ Test(replicator, batches_are_bounded_by_rows_timestamps_and_data_weight)
     }
 }
 
+// What metrics show of batches and of the steps that each takes.
+Test(replicator, batches_and_their_steps_are_counted_and_timed)
+{
+    struct machine_world world;
+    const char *id = rules_world(&world, "replication_throttler={limit=490};" SCHEMA, "mode=async");
+    const struct session *session = world_table(&world, META, "//tmp/t")->replicas[0]->session;
+    const struct session_counters *counters = &session->counters;
+    cr_assert(eq(u64, counters->open_count, 1));
+    rules_insert(&world, "{key=1};{key=2};{key=3}"); // Each of them weighs 49.
+    rules_catch_up(&world, id);
+    cr_assert(eq(u64, counters->sent_row_count, 3));
+    cr_assert(eq(u64, counters->sent_weight, 3 * 49));
+    cr_assert(eq(u64, session_feeder_counters(session).weight, 3 * 49));
+    cr_assert(eq(u64, counters->throttled_us, 0));
+    world_run(&world, 5 * SECOND);
+    for (int i = 0; i < 4; i++) {
+        const char *row = "{key=1};{key=2};{key=3};{key=4};{key=5};";
+        rules_insert(&world, world_text(&world, "%s{key=6};{key=7};{key=8};{key=9};{key=0}", row));
+        world_run(&world, 10 * MS);
+    }
+    rules_catch_up(&world, id);
+    // The second may overdraw what the first has left, the others wait a second each.
+    cr_assert(eq(u64, counters->throttled_weight, 2 * 490));
+    cr_assert(ge(u64, counters->throttled_us, 1900 * MS));
+    cr_assert(le(u64, counters->throttled_us, 2100 * MS));
+    cr_assert(eq(u64, counters->sent_row_count, 43));
+    cr_assert(eq(u64, session_feeder_counters(session).weight, 43 * 49));
+
+    // Asynchronous ones decide as they keep; synchronous ones when they hear of the decision.
+    struct feeder_counters before = session_feeder_counters(session);
+    cr_assert(eq(u64, before.decided_count, before.kept_count));
+    cr_assert(eq(u64, before.decide_us, 0));
+    rules_alter(&world, id, "mode=sync");
+    world_run(&world, SECOND);
+    world.is_link_held = true;
+    struct request *insert = world_begin(&world, META, "insert_rows", T, "{key=1}");
+    world_run(&world, 300 * MS);
+    world.is_link_held = false;
+    assert_text(world_finish(&world, insert), "");
+    world_run(&world, SECOND);
+    struct feeder_counters after = session_feeder_counters(session);
+    cr_assert(eq(u64, after.kept_count, before.kept_count + 1));
+    cr_assert(ge(u64, after.keep_us - before.keep_us, 300 * MS));
+    cr_assert(eq(u64, after.decided_count, before.decided_count + 1));
+    cr_assert(gt(u64, after.decide_us, 0));
+
+    // A session that takes its time.
+    uint64_t open_count = counters->open_count;
+    world_unlink(&world);
+    world.is_link_held = true;
+    world_link(&world);
+    world_run(&world, 200 * MS);
+    cr_assert(eq(u64, counters->open_count, open_count));
+    uint64_t open_us = counters->open_us;
+    world.is_link_held = false;
+    world_run(&world, 5 * SECOND);
+    cr_assert(eq(u64, counters->open_count, open_count + 1));
+    cr_assert(gt(u64, counters->open_us, open_us));
+    world_release(&world);
+}
+
 // -------------------------------------------------------------------------------------------------
 // Where a replica starts. See also replication_test.c (begins_where_a_replica_says) and
 // ordered_test.c.

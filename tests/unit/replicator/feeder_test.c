@@ -30,10 +30,10 @@ Test(feeder, sends_until_the_window_is_full_and_again_when_it_is_acknowledged)
     cr_assert(feeder_has_room(&feeder, 50)); // A batch may overshoot.
     feeder_sent(&feeder, at(15, 120), 30, 30, 0);
     cr_assert(not(feeder_has_room(&feeder, 50)));
-    feeder_acknowledge(&feeder, at(12, 110), at(10, 100));
+    feeder_acknowledge(&feeder, at(12, 110), at(10, 100), 0);
     cr_assert(feeder_has_room(&feeder, 50));
     cr_assert(eq(u64, feeder.in_flight_size, 30));
-    feeder_acknowledge(&feeder, at(15, 120), at(15, 120));
+    feeder_acknowledge(&feeder, at(15, 120), at(15, 120), 0);
     cr_assert(eq(u64, feeder.in_flight_size, 0));
     cr_assert(eq(u64, feeder.decided.row_index, 15));
 }
@@ -60,7 +60,7 @@ Test(feeder, knows_the_ends_of_its_batches_as_pairs)
     cr_assert(feeder_knows(&feeder, at(15, 120)));
     cr_assert(not(feeder_knows(&feeder, at(12, 111))));
     cr_assert(not(feeder_knows(&feeder, at(13, 115))));
-    feeder_acknowledge(&feeder, at(15, 120), at(10, 100));
+    feeder_acknowledge(&feeder, at(15, 120), at(10, 100), 0);
     cr_assert(not(feeder_knows(&feeder, at(12, 110))));
     cr_assert(feeder_knows(&feeder, at(15, 120)));
 }
@@ -71,8 +71,8 @@ Test(feeder, is_not_moved_back_by_an_old_acknowledgement)
     feeder_at(&feeder, at(10, 100));
     feeder_sent(&feeder, at(12, 110), 1, 1, 0);
     feeder_sent(&feeder, at(15, 120), 1, 1, 0);
-    feeder_acknowledge(&feeder, at(15, 120), at(12, 110));
-    feeder_acknowledge(&feeder, at(12, 110), at(10, 100));
+    feeder_acknowledge(&feeder, at(15, 120), at(12, 110), 0);
+    feeder_acknowledge(&feeder, at(12, 110), at(10, 100), 0);
     cr_assert(eq(u64, feeder.tail.row_index, 15));
     cr_assert(eq(u64, feeder.decided.row_index, 12));
 }
@@ -126,6 +126,39 @@ Test(feeder, refuses_a_throttler_out_of_bounds)
     cr_assert(ne(ptr, error, NULL));
 }
 
+Test(feeder, times_what_it_sends)
+{
+    struct feeder feeder;
+    feeder_at(&feeder, at(10, 100));
+    const struct feeder_counters *counters = &feeder.counters;
+    feeder_sent(&feeder, at(12, 110), 1, 30, 1000);
+    feeder_sent(&feeder, at(15, 120), 1, 40, 2000);
+    feeder_acknowledge(&feeder, at(11, 105), at(10, 100), 2500); // Not a whole batch.
+    cr_assert(eq(u64, counters->kept_count, 0));
+    feeder_acknowledge(&feeder, at(15, 120), at(10, 100), 5000);
+    cr_assert(eq(u64, counters->weight, 70));
+    cr_assert(eq(u64, counters->kept_count, 2));
+    cr_assert(eq(u64, counters->keep_us, 4000 + 3000));
+    feeder_acknowledge(&feeder, at(15, 120), at(12, 110), 6000);
+    cr_assert(eq(u64, counters->decided_count, 0)); // Not up to the end.
+    feeder_acknowledge(&feeder, at(15, 120), at(15, 120), 9000);
+    cr_assert(eq(u64, counters->decided_count, 1));
+    cr_assert(eq(u64, counters->decide_us, 4000));
+    // What is decided as it is kept takes no time.
+    feeder_sent(&feeder, at(16, 130), 1, 5, 10000);
+    feeder_acknowledge(&feeder, at(16, 130), at(16, 130), 11000);
+    cr_assert(eq(u64, counters->keep_us, 8000));
+    cr_assert(eq(u64, counters->decided_count, 2));
+    cr_assert(eq(u64, counters->decide_us, 4000));
+    // Of what a new session finds kept nobody knows since when.
+    feeder_sent(&feeder, at(17, 140), 1, 5, 12000);
+    feeder_sent(&feeder, at(18, 150), 1, 6, 12000);
+    feeder_start(&feeder, at(17, 140), at(17, 140));
+    cr_assert(eq(u64, counters->weight, 80));
+    cr_assert(eq(u64, counters->kept_count, 3));
+    cr_assert(eq(u64, counters->keep_us, 8000));
+}
+
 // Sends and acknowledges at random: what is in flight is what was sent and not acknowledged.
 Test(feeder, counts_what_is_in_flight)
 {
@@ -147,7 +180,10 @@ Test(feeder, counts_what_is_in_flight)
                 bool is_known = feeder_knows(&feeder, at(acknowledged, 2 * acknowledged));
                 cr_assert(eq(int, is_known, is_end), "seed %" PRIu64, seed);
                 feeder_acknowledge(
-                    &feeder, at(acknowledged, 2 * acknowledged), at(feeder.decided.row_index, 0));
+                    &feeder,
+                    at(acknowledged, 2 * acknowledged),
+                    at(feeder.decided.row_index, 0),
+                    0);
             }
             uint64_t size = 0;
             for (uint64_t j = acknowledged + 1; j <= sent; j++) size += sizes[j];
