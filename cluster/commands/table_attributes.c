@@ -219,40 +219,8 @@ static struct node *get_commit_ordering(const struct subject *s)
 
 static struct node *get_effective_mount_config(const struct subject *s)
 {
-    if (!s->object->table) return NULL;
-    const struct table_settings *settings = &s->object->table->settings;
-    struct node *map = node_map(s->arena);
-    set_int(s->arena, map, "min_replication_log_ttl", settings->min_replication_log_ttl_ms);
-    set_int(s->arena, map, "max_rows_per_replication_commit", settings->batch_row_count_max);
-    set_int(
-        s->arena,
-        map,
-        "max_timestamps_per_replication_commit",
-        settings->batch_timestamp_count_max);
-    set_int(
-        s->arena, map, "max_data_weight_per_replication_commit", settings->batch_data_weight_max);
-    set_int(s->arena, map, "replication_tick_period", settings->replication_tick_ms);
-    set_int(s->arena, map, "max_replication_batch_span", settings->batch_span_ms_max);
-    node_set_text(
-        s->arena,
-        map,
-        "preserve_tablet_index",
-        node_boolean(s->arena, settings->preserve_tablet_index));
-    set_int(s->arena, map, "row_count_to_keep", settings->row_count_to_keep);
-    struct node *throttler = node_map(s->arena);
-    if (settings->throttler_limit > 0) {
-        set_int(s->arena, throttler, "limit", settings->throttler_limit);
-    }
-    set_int(s->arena, throttler, "period", settings->throttler_period_ms);
-    node_set_text(s->arena, map, "replication_throttler", throttler);
-    const struct relative_throttler_config *config = &settings->relative_throttler;
-    struct node *relative = node_map(s->arena);
-    node_set_text(s->arena, relative, "enable", node_boolean(s->arena, config->is_enabled));
-    node_set_text(s->arena, relative, "ratio", node_double(s->arena, config->ratio));
-    set_int(s->arena, relative, "activation_threshold", config->activation_threshold_ms);
-    set_int(s->arena, relative, "window_size", config->window_ms);
-    node_set_text(s->arena, map, "relative_replication_throttler", relative);
-    return map;
+    const struct table *table = s->object->table;
+    return table ? table_settings_to_node(s->arena, &table->settings) : NULL;
 }
 
 static struct node *get_retained_timestamp(const struct subject *s)

@@ -1,11 +1,13 @@
-// Options of tables.
+// Options that a table takes from its attributes when it is mounted: those of YTsaurus's
+// TTableMountConfig that matter for replicated tables.
 #pragma once
 
 #include "base/relative_throttler.h"
 #include "model/node.h"
 
-// Options that a table takes from its attributes when it is mounted. Times in ms as users give
-// them.
+#define TABLE_SETTING_OFF UINT64_MAX // Of a period that may be switched off.
+
+// Times in ms as users give them.
 struct table_settings {
     uint64_t min_replication_log_ttl_ms;
     uint64_t batch_row_count_max;       // max_rows_per_replication_commit
@@ -23,8 +25,21 @@ struct table_settings {
     uint64_t data_version_count_min; // min_data_versions
     uint64_t data_version_count_max; // max_data_versions
     uint64_t row_count_to_keep;      // Of each tablet of an ordered table, however old.
+    // Checked and shown, and without effect: rows are stored for good when they are written, a
+    // bucket needs no timestamps, and there are always sensors.
+    uint64_t relative_timestamp_count_max; // relative_replication_throttler/max_timestamps_to_keep
+    bool enable_replication_logging;
+    bool enable_profiling;
+    uint64_t dynamic_store_auto_flush_period_ms; // May be TABLE_SETTING_OFF.
+    uint64_t dynamic_store_flush_period_splay_ms;
+    uint64_t dynamic_store_row_count_max;
+    uint64_t dynamic_store_pool_size_max;
+    uint64_t backing_store_retention_time_ms;
 };
 
 // Reads a table's settings from its attributes; fails if one has a wrong type or is out of range.
 MUST_USE struct error *table_settings_read(
     const struct node *attributes, struct table_settings *ret_settings);
+
+// All of them by their names, as @effective_mount_config shows them.
+struct node *table_settings_to_node(struct arena *arena, const struct table_settings *settings);
