@@ -134,32 +134,6 @@ struct error *attribute_not_found(struct slice name)
     return error_new(ERROR_RESOLVE_ERROR, "Attribute \"%.*s\" is not found", SLICE(name));
 }
 
-// Options of tables that are shown with their defaults where users have set nothing.
-static const struct {
-    const char *name;
-    const char *value;
-} TABLE_DEFAULTS[] = {
-    {"enable_dynamic_store_read", "%true"},
-    {"max_data_ttl", "1800000"},
-    {"max_data_versions", "1"},
-    {"min_data_ttl", "1800000"},
-    {"min_data_versions", "1"},
-    {"mount_config", "{}"},
-};
-
-// Adds to a table's user attributes the default of this name, or if it is empty all defaults.
-static void add_defaults(
-    struct arena *arena, const struct object *object, struct slice name, struct node *map)
-{
-    for (size_t i = 0; object->table && i < sizeof TABLE_DEFAULTS / sizeof *TABLE_DEFAULTS; i++) {
-        if (name.size > 0 && !slice_equal_text(name, TABLE_DEFAULTS[i].name)) continue;
-        if (node_find_text(map, TABLE_DEFAULTS[i].name)) continue;
-        struct node *value = NULL;
-        error_free(yson_parse(arena, slice_from_text(TABLE_DEFAULTS[i].value), &value));
-        node_set_text(arena, map, TABLE_DEFAULTS[i].name, value);
-    }
-}
-
 struct error *attribute_get(
     struct machine *machine,
     struct arena *arena,
@@ -175,7 +149,9 @@ struct error *attribute_get(
     } else {
         struct node *user = NULL;
         TRY(object_attributes(arena, object, &user));
-        add_defaults(arena, object, path->attribute[0], user);
+        if (object->table) {
+            table_options_add_defaults(arena, object->table, path->attribute[0], user);
+        }
         value = node_find(user, path->attribute[0]);
     }
     if (!value) {
@@ -197,7 +173,7 @@ struct error *attribute_get_all(
     struct subject subject = {machine, arena, object};
     struct node *map = NULL;
     TRY(object_attributes(arena, object, &map));
-    add_defaults(arena, object, SLICE_OF(""), map);
+    if (object->table) table_options_add_defaults(arena, object->table, SLICE_OF(""), map);
     for (int i = 0; i < ATTRIBUTE_TABLE_COUNT; i++) {
         for (const struct attribute *a = ATTRIBUTES[i]; a->name; a++) {
             struct node *value = a->is_opaque ? NULL : a->get(&subject);
@@ -211,18 +187,14 @@ struct error *attribute_get_all(
 // -------------------------------------------------------------------------------------------------
 // Setting
 
-// What replicated tables have of one kind only.
-static bool is_fixed_mode(struct slice name)
-{
-    return slice_equal_text(name, "atomicity") || slice_equal_text(name, "commit_ordering") ||
-           slice_equal_text(name, "in_memory_mode");
-}
-
 static struct error *save_user_attributes(
     struct machine *machine, struct object *object, const struct node *map)
 {
     struct table_settings settings = {0};
-    if (object->table) TRY(table_settings_read(map, &settings));
+    if (object->table) {
+        TRY(table_options_check(object->table->is_replicated, map));
+        TRY(table_settings_read(map, &settings));
+    }
     if (object == cell_sys(&machine->cell)) TRY(cell_read_config(&machine->cell, map));
     TRY(object_set_attributes(object, map));
     object_save(&machine->cell.batch, object);
@@ -277,19 +249,17 @@ struct error *attribute_set(
                 ? "Upstream replica cannot be set for replicated tables"
                 : "Attribute \"upstream_replica_id\" is changed by alter_table");
     }
-    if (object->table && object->table->is_replicated && is_fixed_mode(name)) {
-        struct node *given = node_map(arena);
-        node_set(arena, given, name, value);
-        return replicated_attributes_check(given); // There is one value, and it is that already.
-    }
+    bool is_option = object->table && table_option_exists(name);
+    if (is_option) TRY(table_option_check_set(object->table, name, value));
     bool is_typed = object->table || object->replica;
     bool is_known = find_in(OBJECT_ATTRIBUTES, name) || find_in(TABLE_ATTRIBUTES, name);
-    if (find_attribute(&subject, name) || (is_typed && is_known)) {
+    if (!is_option && (find_attribute(&subject, name) || (is_typed && is_known))) {
         return error_new(ERROR_GENERIC, "Builtin attribute \"%.*s\" cannot be set", SLICE(name));
     }
     struct node *map = NULL;
     TRY(object_attributes(arena, object, &map));
-    add_defaults(arena, object, name, map); // Of which a part may be set.
+    // Of a default a part may be set.
+    if (is_option) table_options_add_defaults(arena, object->table, name, map);
     TRY(value_put(arena, map, path->attribute, path->attribute_count, value));
     return save_user_attributes(machine, object, map);
 }
@@ -307,6 +277,9 @@ struct error *attribute_remove(
     struct slice name = path->attribute[0];
     TRY(node_claim(machine, object, NODE_LOCK_ATTRIBUTE, name));
     if (rights_is_attribute(name)) return rights_set(machine, arena, object, path, NULL);
+    if (object->table && table_option_exists(name)) {
+        TRY(table_option_check_remove(object->table, name));
+    }
     TRY(object_attributes(arena, object, &map));
     if (!node_find(map, name)) {
         if (!find_builtin(name)) return attribute_not_found(name);

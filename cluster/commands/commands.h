@@ -80,6 +80,19 @@ MUST_USE struct error *object_drop(
 MUST_USE struct error *attribute_check_access(
     struct machine *machine, struct slice user, const struct object *object, struct slice name);
 
+// -- table_options.c: atomicity, commit_ordering, mount_config …, kept among users' attributes.
+bool table_option_exists(struct slice name);
+// Checks values: their types, and what a replicated table cannot have.
+MUST_USE struct error *table_options_check(bool is_replicated, const struct node *attributes);
+// Whether this option, which must exist, may be set or removed now: some need unmounted tablets,
+// some a replicated or a sorted table has fixed. Other checks of values are table_options_check.
+MUST_USE struct error *table_option_check_set(
+    const struct table *table, struct slice name, const struct node *value);
+MUST_USE struct error *table_option_check_remove(const struct table *table, struct slice name);
+// Adds to a table's user attributes the default of this option, or if `name` is empty of all.
+void table_options_add_defaults(
+    struct arena *arena, const struct table *table, struct slice name, struct node *map);
+
 // -- copy.c
 void command_copy(struct machine *machine, struct request *request);
 void command_move(struct machine *machine, struct request *request);
@@ -126,9 +139,6 @@ MUST_USE struct error *replica_check_place(
 // Says what create_table would refuse, and changes nothing.
 MUST_USE struct error *create_table_check(
     const struct machine *machine, bool is_replicated, const struct node *attributes);
-// What a replicated table cannot be: atomicity, commit_ordering, in_memory_mode.
-MUST_USE struct error *replicated_attributes_check(const struct node *attributes);
-
 // Whether the expressions of computed columns can be evaluated.
 MUST_USE struct error *schema_check_computed(const struct schema *schema);
 

@@ -47,38 +47,6 @@ struct error *bundle_check(const struct node *attributes)
     return error_new(ERROR_RESOLVE_ERROR, "No such tablet cell bundle \"%.*s\"", SLICE(name));
 }
 
-struct error *replicated_attributes_check(const struct node *attributes)
-{
-    struct slice atomicity = SLICE_OF("full");
-    struct slice ordering = SLICE_OF("strong");
-    struct slice memory = SLICE_OF("none");
-    TRY(node_get_string(attributes, "atomicity", &atomicity));
-    TRY(node_get_string(attributes, "commit_ordering", &ordering));
-    TRY(node_get_string(attributes, "in_memory_mode", &memory));
-    if (!slice_equal_text(atomicity, "full")) {
-        return error_new(
-            ERROR_GENERIC,
-            "Table of type \"replicated_table\" only support \"full\" atomicity, cannot set it to "
-            "\"%.*s\"",
-            SLICE(atomicity));
-    }
-    if (!slice_equal_text(ordering, "strong")) {
-        return error_new(
-            ERROR_GENERIC,
-            "Table of type \"replicated_table\" only support \"strong\" commit ordering, cannot "
-            "set "
-            "it to \"%.*s\"",
-            SLICE(ordering));
-    }
-    if (!slice_equal_text(memory, "none")) {
-        return error_new(
-            ERROR_GENERIC,
-            "Table of type \"replicated_table\" cannot have in-memory mode \"%.*s\"",
-            SLICE(memory));
-    }
-    return NULL;
-}
-
 // Encodes a pivot key given as a list of values.
 struct error *pivot_encode(
     const struct schema *schema, const struct node *pivot, struct buffer *buffer)
@@ -248,6 +216,9 @@ static struct error *read_table(
     if (is_replicated && !is_dynamic) {
         return error_new(ERROR_GENERIC, "Table of type \"replicated_table\" must be dynamic");
     }
+    if (!is_dynamic && !guid_is_null(given->upstream)) {
+        return error_new(ERROR_GENERIC, "Upstream replica can only be set for dynamic tables");
+    }
     if (!is_dynamic) {
         return error_new(
             ERROR_GENERIC,
@@ -256,7 +227,7 @@ static struct error *read_table(
     if (is_replicated && !guid_is_null(given->upstream)) {
         return error_new(ERROR_GENERIC, "Upstream replica cannot be set for replicated tables");
     }
-    if (is_replicated) TRY(replicated_attributes_check(attributes));
+    TRY(table_options_check(is_replicated, attributes));
     TRY(bundle_check(attributes));
     const struct node *schema_node = node_find_text(attributes, "schema");
     if (!schema_node) return error_new(ERROR_GENERIC, "Attribute \"schema\" is missing");
@@ -300,6 +271,7 @@ struct error *create_table(
     table->settings = given.settings;
     if (given.pivots) TRY(table_set_pivots(table, 0, given.pivots));
     size_t count = sizeof TABLE_ATTRIBUTES / sizeof *TABLE_ATTRIBUTES;
+    if (table_is_sorted(table)) node_remove(attributes, SLICE_OF("commit_ordering"));
     TRY(keep_user_attributes(object, attributes, TABLE_ATTRIBUTES, count));
     if (is_replicated) TRY(table_read_tracker_options(table, attributes));
     if (is_replicated) TRY(coordinator_table_added(&machine->coordinator, table));

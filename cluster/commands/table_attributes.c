@@ -73,6 +73,13 @@ static struct node *get_chunk_row_count(const struct subject *s)
     return node_int64(s->arena, (int64_t)count);
 }
 
+// Shown of sorted tables; how many rows an ordinary one has nobody counts.
+static struct node *get_unmerged_row_count(const struct subject *s)
+{
+    const struct table *table = s->object->table;
+    return table && table_is_sorted(table) ? get_chunk_row_count(s) : NULL;
+}
+
 static struct node *get_tablet_count(const struct subject *s)
 {
     return s->object->table ? node_int64(s->arena, s->object->table->tablet_count) : NULL;
@@ -175,7 +182,7 @@ static struct node *get_tablet_count_by_expected_state(const struct subject *s)
 static struct node *get_upstream_replica_id(const struct subject *s)
 {
     const struct table *table = s->object->table;
-    return table && !table->is_replicated ? node_guid(s->arena, table->upstream_replica_id) : NULL;
+    return table ? node_guid(s->arena, table->upstream_replica_id) : NULL;
 }
 
 static struct node *get_last_commit_timestamp(const struct subject *s)
@@ -203,20 +210,6 @@ static struct node *get_default_text(const struct subject *s, const char *text)
     return s->object->table ? node_text(s->arena, text) : NULL;
 }
 
-static struct node *get_atomicity(const struct subject *s)
-{
-    if (s->object->replica) {
-        return node_text(s->arena, s->object->replica->is_atomicity_none ? "none" : "full");
-    }
-    return get_default_text(s, "full");
-}
-
-static struct node *get_commit_ordering(const struct subject *s)
-{
-    const struct table *table = s->object->table;
-    return table && !table_is_sorted(table) ? node_text(s->arena, "strong") : NULL;
-}
-
 static struct node *get_effective_mount_config(const struct subject *s)
 {
     const struct table *table = s->object->table;
@@ -238,11 +231,6 @@ static struct node *get_preload_state(const struct subject *s)
 static struct node *get_bundle(const struct subject *s)
 {
     return get_default_text(s, "default");
-}
-
-static struct node *get_memory_mode(const struct subject *s)
-{
-    return get_default_text(s, "none");
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -294,6 +282,12 @@ static struct node *get_preserve_timestamps(const struct subject *s)
 {
     const struct replica *replica = s->object->replica;
     return replica ? node_boolean(s->arena, replica->preserve_timestamps) : NULL;
+}
+
+static struct node *get_atomicity(const struct subject *s)
+{
+    const struct replica *replica = s->object->replica;
+    return replica ? node_text(s->arena, replica->is_atomicity_none ? "none" : "full") : NULL;
 }
 
 static struct node *get_tracked(const struct subject *s)
@@ -466,12 +460,11 @@ const struct attribute TABLE_ATTRIBUTES[] = {
     {"tablet_error_count", false, get_tablet_error_count},
     {"tablet_statistics", true, get_tablet_statistics},
     {"chunk_row_count", false, get_chunk_row_count},
+    {"unmerged_row_count", false, get_unmerged_row_count},
     {"preload_state", false, get_preload_state},
     {"atomicity", false, get_atomicity},
-    {"commit_ordering", false, get_commit_ordering},
     {"effective_mount_config", true, get_effective_mount_config},
     {"tablet_cell_bundle", false, get_bundle},
-    {"in_memory_mode", false, get_memory_mode},
     {"replicas", true, get_replicas},
     {"cluster_name", false, get_cluster_name},
     {"replica_path", false, get_replica_path},

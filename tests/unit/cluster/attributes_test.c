@@ -104,16 +104,19 @@ Test(attributes, table_2_1_of_a_replicated_table)
         {"tablet_error_count", ALWAYS, "0", "1", BUILTIN},
         {"tablet_cell_bundle", ALWAYS, "\"default\"", "default", "not all tablets are unmounted"},
         {"atomicity", ALWAYS, "\"full\"", "none", "only support \"full\" atomicity"},
+        {"atomicity", ALWAYS, "\"full\"", "full", "not all tablets are unmounted"},
         {"commit_ordering", ABSENT, NULL, "weak", "only support \"strong\" commit ordering"},
+        {"commit_ordering", ABSENT, NULL, "strong", BUILTIN},
         {"in_memory_mode", ALWAYS, "\"none\"", "compressed", "cannot have in-memory mode"},
-        {"enable_dynamic_store_read", ALWAYS, "%true", "%false", NULL},
+        {"enable_dynamic_store_read", ALWAYS, "%true", "%false", "not all tablets are unmounted"},
         {"upstream_replica_id",
-         ABSENT,
-         NULL,
+         ALWAYS,
+         "\"0-0-0-0\"",
          "\"1-2-3-4\"",
          "Upstream replica cannot be set for replicated tables"},
         {"row_count", ABSENT, NULL, NULL, NULL},
         {"chunk_row_count", ALWAYS, "2", "0", BUILTIN},
+        {"unmerged_row_count", ALWAYS, "2", "0", BUILTIN},
         {"last_commit_timestamp", ALWAYS, NULL, "0u", BUILTIN},
         {"retained_timestamp", ALWAYS, "1u", "0u", BUILTIN},
         {"min_data_versions", ALWAYS, "1", "0", NULL},
@@ -121,6 +124,7 @@ Test(attributes, table_2_1_of_a_replicated_table)
         {"min_data_ttl", ALWAYS, "1800000", "-1", "min_data_ttl"},
         {"max_data_ttl", ALWAYS, "1800000", "60000", NULL},
         {"unflushed_timestamp", ALWAYS, NULL, "0u", BUILTIN},
+        {"in_memory_mode", ALWAYS, "\"none\"", "none", NULL},
         {"mount_config", ALWAYS, "{}", "{min_replication_log_ttl=3000}", NULL},
         {"effective_mount_config", OPAQUE, "{", "{}", BUILTIN},
         {"preload_state", ALWAYS, "\"complete\"", "failed", BUILTIN},
@@ -162,6 +166,134 @@ Test(attributes, table_2_1_of_an_ordered_table)
         "schema=[{name=a;type=int64}]}}",
         NULL);
     CHECK(&world, META, "//tmp/t", ROWS);
+    world_release(&world);
+}
+
+// What an ordinary table may have and a replicated one may not.
+Test(attributes, table_2_2_of_a_replicas_table)
+{
+    static const struct expected ROWS[] = {
+        {"type", ALWAYS, "\"table\"", "a", BUILTIN},
+        {"dynamic", ALWAYS, "%true", "%false", BUILTIN},
+        {"upstream_replica_id", ALWAYS, "\"1-2-3-4\"", "\"1-2-3-5\"", "changed by alter_table"},
+        {"tablet_count", ALWAYS, "2", "1", BUILTIN},
+        {"pivot_keys", OPAQUE, "[[];[10;];]", "[[]]", BUILTIN},
+        {"tablet_cell_bundle", ALWAYS, "\"default\"", "other", "No such tablet cell bundle"},
+        {"atomicity", ALWAYS, "\"none\"", "half", "Attribute \"atomicity\" cannot be \"half\""},
+        {"atomicity", ALWAYS, "\"none\"", "5", "expected \"string\""},
+        {"atomicity", ALWAYS, "\"none\"", "full", NULL},
+        {"commit_ordering", ABSENT, NULL, "weak", BUILTIN},
+        {"in_memory_mode", ALWAYS, "\"compressed\"", "some", "cannot be \"some\""},
+        {"in_memory_mode", ALWAYS, "\"compressed\"", "uncompressed", NULL},
+        {"enable_dynamic_store_read", ALWAYS, "%false", "5", "expected \"boolean\""},
+        {"enable_dynamic_store_read", ALWAYS, "%false", "%true", NULL},
+        {"min_data_ttl", ALWAYS, "0", "1", NULL},
+        {"replicas", ABSENT, NULL, "{}", BUILTIN},
+        {"replicated_table_options", ABSENT, NULL, "{}", BUILTIN},
+        {"replication_collocation_id", ABSENT, NULL, "\"1-2-3-4\"", "cannot be set"},
+        {"preload_state", ALWAYS, "\"complete\"", NULL, NULL},
+    };
+    struct machine_world world;
+    world_init(&world, 1);
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/t\";attributes={dynamic=%true;upstream_replica_id=\"1-2-3-4\";"
+        "pivot_keys=[[];[10]];tablet_cell_bundle=default;atomicity=none;commit_ordering=strong;"
+        "in_memory_mode=compressed;enable_dynamic_store_read=%false;min_data_ttl=0;"
+        "schema=" WORLD_SCHEMA "}}",
+        NULL);
+    CHECK(&world, META, "//tmp/t", ROWS);
+    world_restart(&world, META);
+    assert_text(world_get(&world, META, "//tmp/t/@atomicity"), "full");
+    assert_text(world_get(&world, META, "//tmp/t/@in_memory_mode"), "uncompressed");
+
+    // Mounted, it keeps what the tablets were mounted with.
+    static const struct expected MOUNTED[] = {
+        {"atomicity",
+         ALWAYS,
+         "\"full\"",
+         "none",
+         "Cannot change table atomicity mode since not all tablets are unmounted"},
+        {"enable_dynamic_store_read",
+         ALWAYS,
+         "%true",
+         "%false",
+         "Cannot change dynamic stores readability since not all tablets are unmounted"},
+        {"tablet_cell_bundle",
+         ALWAYS,
+         NULL,
+         "default",
+         "Cannot change tablet cell bundle since not all tablets are unmounted"},
+        {"in_memory_mode", ALWAYS, "\"uncompressed\"", "none", NULL},
+    };
+    world_do(&world, META, "mount_table", T, NULL);
+    CHECK(&world, META, "//tmp/t", MOUNTED);
+    static const char *const FIXED[] = {"atomicity", "in_memory_mode", "upstream_replica_id"};
+    for (size_t i = 0; i < sizeof FIXED / sizeof *FIXED; i++) {
+        const char *path = print_path(&world, "//tmp/t", FIXED[i]);
+        assert_refused(&world, META, "remove", path, NULL, 1, "cannot be removed");
+    }
+    world_release(&world);
+}
+
+Test(attributes, table_2_2_of_an_ordered_replicas_table)
+{
+    static const struct expected ROWS[] = {
+        {"commit_ordering", ALWAYS, "\"weak\"", "loose", "cannot be \"loose\""},
+        {"commit_ordering", ALWAYS, "\"weak\"", "strong", NULL},
+    };
+    struct machine_world world;
+    world_init(&world, 1);
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/t\";attributes={dynamic=%true;commit_ordering=weak;"
+        "schema=[{name=a;type=int64}]}}",
+        NULL);
+    CHECK(&world, META, "//tmp/t", ROWS);
+    world_do(&world, META, "mount_table", T, NULL);
+    assert_refused(
+        &world,
+        META,
+        "set",
+        "{path=\"//tmp/t/@commit_ordering\"}",
+        "weak",
+        1706,
+        "Cannot change table commit ordering mode since not all tablets are unmounted");
+    world_release(&world);
+}
+
+Test(attributes, table_2_2_upstream_replicas_are_of_dynamic_tables)
+{
+    struct machine_world world;
+    world_init(&world, 1);
+    assert_refused(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/t\";attributes={upstream_replica_id=\"1-2-3-4\";"
+        "schema=" WORLD_SCHEMA "}}",
+        NULL,
+        1,
+        "Upstream replica can only be set for dynamic tables");
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/t\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}",
+        NULL);
+    world_table(&world, META, "//tmp/t")->is_dynamic = false; // As none can be created.
+    assert_refused(
+        &world,
+        META,
+        "alter_table",
+        "{path=\"//tmp/t\";upstream_replica_id=\"1-2-3-4\"}",
+        NULL,
+        1,
+        "Upstream replica can only be set for dynamic tables");
     world_release(&world);
 }
 
