@@ -2,6 +2,8 @@
 // its tables, under the same names.
 #include "machine_world.h"
 
+#include "model/yson.h"
+
 TestSuite(attributes, .fini = abort_on_leaks);
 
 #define T "{path=\"//tmp/t\"}"
@@ -70,6 +72,83 @@ static void check_rows(
     check_rows((world), (node), (object), (rows), sizeof(rows) / sizeof *(rows))
 
 #define BUILTIN "cannot be set"
+
+// 1.1: ids say the type of their object and the cell it is in, and lead to it.
+Test(attributes, table_1_1_of_ids_and_object_types)
+{
+    struct machine_world world;
+    world_init(&world, 2);
+    const char *replica_id = world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table_collocation;attributes={collocation_type=replication;"
+        "table_paths=[\"//tmp/t\"]}}",
+        NULL);
+    const struct {
+        int node;
+        const char *id;
+        unsigned type;
+        const char *name;
+    } rows[] = {
+        {REPLICA, world_get(&world, REPLICA, "//tmp/r/@id"), 401, "table"},
+        {META, world_get(&world, META, "//tmp/t/@id"), 425, "replicated_table"},
+        {META, world_get(&world, META, "//tmp/t/@tablets/0/tablet_id"), 702, "tablet"},
+        {META, replica_id, 709, "table_replica"},
+        {META,
+         world_get(&world, META, "//tmp/t/@replication_collocation_id"),
+         1302,
+         "table_collocation"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned words[4] = {0};
+        int count = sscanf(rows[i].id, "%x-%x-%x-%x", &words[0], &words[1], &words[2], &words[3]);
+        cr_assert(eq(int, count, 4));
+        uint16_t cell_tag = world.nodes[rows[i].node].machine->cell.options.cell_tag;
+        cr_assert(eq(uint, words[2], (unsigned)cell_tag << 16 | rows[i].type), "%s", rows[i].id);
+        const char *path = world_text(&world, "#%s/@type", rows[i].id);
+        assert_text(world_get(&world, rows[i].node, path), rows[i].name);
+        path = world_text(&world, "#%s/@id", rows[i].id);
+        assert_text(world_get(&world, rows[i].node, path), rows[i].id);
+    }
+    const char *cell_id = world_get(&world, META, "//tmp/t/@tablets/0/cell_id");
+    cr_assert(strstr(cell_id, "2bc-") != NULL, "%s", cell_id); // 700, a tablet cell.
+    // An id is any four numbers: this one is of nothing here.
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/u\";attributes={dynamic=%true;upstream_replica_id=\"1-2-3-4\";"
+        "schema=" WORLD_SCHEMA "}}",
+        NULL);
+    assert_text(world_get(&world, META, "//tmp/u/@upstream_replica_id"), "1-2-3-4");
+    world_release(&world);
+}
+
+// 1.4: the names, by their numbers.
+Test(attributes, table_1_4_of_enumerations)
+{
+    static const char *const TABLET_STATES[] = {
+        "mounting",
+        "mounted",
+        "unmounting",
+        "unmounted",
+        "freezing",
+        "frozen",
+        "unfreezing",
+        "frozen_mounting"};
+    static const char *const REPLICA_STATES[] = {
+        "none", "disabling", "disabled", "enabled", "enabling"};
+    for (int i = 0; i <= TABLET_FROZEN_MOUNTING; i++) {
+        assert_text(tablet_state_name((enum tablet_state)i), TABLET_STATES[i]);
+    }
+    for (int i = 0; i <= REPLICA_STATE_ENABLING; i++) {
+        assert_text(replica_state_name((enum replica_state)i), REPLICA_STATES[i]);
+    }
+    assert_text(replica_mode_name((enum replica_mode)0), "sync");
+    assert_text(replica_mode_name((enum replica_mode)1), "async");
+}
 
 Test(attributes, table_2_1_of_a_replicated_table)
 {
@@ -348,6 +427,9 @@ Test(attributes, table_2_3_and_2_4_of_a_replica)
     }
     assert_text(names, world_text(&world, "%s]", expected));
 
+    const char *count = world_text(&world, "//tmp/t/@replicas/%s/error_count", id);
+    assert_text(world_get(&world, META, count), "0");
+
     static const struct expected TABLETS[] = {
         {"tablets/0/tablet_id", OPAQUE, NULL, NULL, NULL},
         {"tablets/0/state", OPAQUE, "\"enabled\"", NULL, NULL},
@@ -360,6 +442,161 @@ Test(attributes, table_2_3_and_2_4_of_a_replica)
         {"tablets/0/flushed_row_count", OPAQUE, "0", NULL, NULL},
     };
     CHECK(&world, META, world_text(&world, "#%s", id), TABLETS);
+    world_release(&world);
+}
+
+// What a replica is made with: what the attribute is without being given, a value and how it is
+// shown, and a value that is refused and why.
+Test(attributes, table_2_4_of_what_a_replica_is_created_with)
+{
+    static const struct {
+        const char *name;
+        const char *shown_as;      // The attribute that shows it.
+        const char *default_value; // NULL if it must be given; "" if it is not there without.
+        const char *value;
+        const char *shown;
+        const char *wrong_value;
+        int code;
+        const char *error;
+    } ROWS[] = {
+        {"table_path", "table_path", NULL, "\"//tmp/t\"", "//tmp/t", "\"//tmp/x\"", 500, "//tmp/x"},
+        {"table_path", "table_path", NULL, "\"//tmp/t\"", "//tmp/t", "5", 1, "expected \"string\""},
+        {"table_path",
+         "table_path",
+         NULL,
+         "\"//tmp/t\"",
+         "//tmp/t",
+         "\"//tmp/plain\"",
+         1,
+         "//tmp/plain is not a replicated table"},
+        {"cluster_name",
+         "cluster_name",
+         NULL,
+         "replica",
+         "replica",
+         "elsewhere",
+         1,
+         "Cannot find cluster with name \"elsewhere\""},
+        {"replica_path",
+         "replica_path",
+         NULL,
+         "\"//no/such\"",
+         "//no/such",
+         "5",
+         1,
+         "replica_path"},
+        {"start_replication_timestamp",
+         "start_replication_timestamp",
+         "1u",
+         "5u",
+         "5u",
+         "0u",
+         1,
+         "Invalid start_replication_timestamp"},
+        {"start_replication_row_indexes",
+         "tablets/1/current_replication_row_index",
+         "0",
+         "[0;2]",
+         "2",
+         "[0]",
+         1,
+         "Invalid size of \"start_replication_row_indexes\": expected zero or 2, got 1"},
+        {"start_replication_row_indexes",
+         "tablets/1/current_replication_row_index",
+         "0",
+         "[]",
+         "0",
+         "[0;-1]",
+         1,
+         "must hold row indexes"},
+        {"mode", "mode", "async", "sync", "sync", "sync_to_async", 1, "Invalid replica mode"},
+        {"mode",
+         "mode",
+         "async",
+         "async",
+         "async",
+         "async_to_sync",
+         1,
+         "Invalid replica mode \"async_to_sync\""},
+        {"preserve_timestamps",
+         "preserve_timestamps",
+         "%true",
+         "\"false\"", // Texts will do.
+         "%false",
+         "\"no\"",
+         1,
+         "preserve_timestamps"},
+        {"atomicity", "atomicity", "full", "none", "none", "some", 1, "Invalid atomicity \"some\""},
+        {"enabled", "state", "disabled", "%true", "enabled", "5", 1, "enabled"},
+        {"enable_replicated_table_tracker",
+         "enable_replicated_table_tracker",
+         "%true",
+         "%false",
+         "%false",
+         "5",
+         1,
+         "enable_replicated_table_tracker"},
+        {"any_other", "any_other", "", "{a=1}", "{\"a\"=1;}", NULL, 0, NULL},
+    };
+    struct machine_world world;
+    world_init(&world, 2);
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=replicated_table;path=\"//tmp/t\";attributes={dynamic=%true;tablet_count=2;"
+        "schema=[{name=a;type=int64}]}}",
+        NULL);
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=table;path=\"//tmp/plain\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}",
+        NULL);
+    world_do(&world, META, "mount_table", T, NULL);
+    world_do(&world, META, "insert_rows", T, "{\"$tablet_index\"=1;a=1};{\"$tablet_index\"=1;a=2}");
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        // With a value, with a wrong one, and without the attribute.
+        for (int j = 0; j < 3; j++) {
+            const char *value = j == 0 ? ROWS[i].value : j == 1 ? ROWS[i].wrong_value : "#";
+            if (!value) continue;
+            struct arena arena CLEANUP(arena_releasep) = {0};
+            struct node *attributes = NULL;
+            const char *text = world_text(
+                &world, "{table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/r\"}");
+            error_free(yson_parse(&arena, slice_from_text(text), &attributes));
+            struct node *given = NULL;
+            error_free(yson_parse(&arena, slice_from_text(value), &given));
+            node_set_text(&arena, attributes, ROWS[i].name, given);
+            if (j == 2) node_remove(attributes, slice_from_text(ROWS[i].name));
+            CLEANUP(buffer_releasep) struct buffer buffer = {0};
+            yson_print(attributes, YSON_TEXT, &buffer);
+            const char *parameters = world_text(
+                &world, "{type=table_replica;attributes=%.*s}", SLICE(buffer_slice(&buffer)));
+            if (j == 1) {
+                int code = ROWS[i].code;
+                assert_refused(&world, META, "create", parameters, NULL, code, ROWS[i].error);
+                continue;
+            }
+            if (j == 2 && !ROWS[i].default_value) {
+                const char *missing =
+                    world_text(&world, "Attribute \"%s\" is missing", ROWS[i].name);
+                assert_refused(&world, META, "create", parameters, NULL, 1, missing);
+                continue;
+            }
+            const char *quoted = world_do(&world, META, "create", parameters, NULL);
+            const char *id = world_text(&world, "%.*s", (int)strlen(quoted) - 2, quoted + 1);
+            const char *shown = j == 0 ? ROWS[i].shown : ROWS[i].default_value;
+            const char *path = world_text(&world, "#%s/@%s", id, ROWS[i].shown_as);
+            if (*shown) {
+                assert_text(world_get(&world, META, path), shown);
+            } else {
+                const char *absent = world_text(&world, "{path=\"%s\"}", path);
+                assert_refused(&world, META, "get", absent, NULL, 500, ROWS[i].name);
+            }
+            world_do(&world, META, "remove", world_text(&world, "{path=\"#%s\"}", id), NULL);
+        }
+    }
     world_release(&world);
 }
 
@@ -395,6 +632,7 @@ Test(attributes, table_2_5_of_a_tablet)
         {"replicas/%s/start_replication_timestamp", "1u"},
         {"replicas/%s/current_replication_row_index", "1"},
         {"replicas/%s/committed_replication_row_index", "1"},
+        {"undecided_transaction_count", "0"},
         {"replicas/%s/prepared_replication_transaction", "\"0-0-0-0\""},
         {"replicas/%s/prepared_replication_row_index", "-1"},
     };
