@@ -57,7 +57,9 @@ static struct error *check_present(const struct column *column)
 {
     if (!column->is_required) return NULL;
     return error_new(
-        ERROR_SCHEMA_VIOLATION, "Missing required column \"%.*s\"", SLICE(column->name));
+        ERROR_MISSING_REQUIRED_COLUMN_IN_SCHEMA,
+        "Missing required column \"%.*s\" in table schema",
+        SLICE(column->name));
 }
 
 static struct error *check_weight(const struct value *values, uint32_t count)
@@ -162,9 +164,11 @@ static struct error *arrange_row(
         if (value.column == SCHEMA_NO_COLUMN) {
             if (column_is_timestamp(&schema->columns[i])) continue;
             bool is_unknown = columns->is_known && !columns->is_known[i];
-            if (i >= schema->key_column_count && (!is_whole || is_unknown)) {
-                // The row may be a new one.
-                if (is_whole || modification->is_update) TRY(check_present(&schema->columns[i]));
+            bool is_key = i < schema->key_column_count;
+            // Also of an update: the row may be a new one.
+            bool is_write = is_whole || modification->is_update;
+            if (!is_key && is_write) TRY(check_present(&schema->columns[i]));
+            if (!is_key && (!is_whole || is_unknown)) {
                 is_partial = true;
                 continue;
             }

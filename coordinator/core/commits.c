@@ -497,6 +497,10 @@ void coordinator_commit(
         timestamp = cell_timestamp(cell);
         if (timestamp == 0) error = error_new(ERROR_REQUEST_THROTTLED, "No timestamp is left now");
     }
+    if (error && !guid_is_null(request->transaction_id)) {
+        const char *id = GUID_TEXT(request->transaction_id);
+        error = error_wrap(error, error_code(error), "Error committing transaction %s", id);
+    }
     if (error) {
         cell_fail(cell, request, error);
         return;

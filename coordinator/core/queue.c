@@ -4,6 +4,7 @@
 #include "cluster/core/layout.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 enum { CAPACITY_MIN = 64, KEY_PREFIX_SIZE = 5 };
 
@@ -322,10 +323,11 @@ struct error *queue_cursor_next(
             ret_record,
             &rows));
         if (ret_record->row_index != cursor->at.row_index) {
-            struct error *error =
-                error_new(ERROR_GENERIC, "Replication log row index mismatch: a record is missing");
-            error_set_u64(error, "expected", cursor->at.row_index);
-            return error_set_u64(error, "actual", ret_record->row_index);
+            return error_new(
+                ERROR_GENERIC,
+                "Replication log row index mismatch: expected %" PRIu64 ", got %" PRIu64,
+                cursor->at.row_index,
+                ret_record->row_index);
         }
         bool is_aborted = false;
         TRY(has_abort_record(queue, ret_record->row_index, &is_aborted));

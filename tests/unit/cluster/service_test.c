@@ -40,6 +40,66 @@ Test(service, tells_about_itself_and_its_users)
     world_release(&world);
 }
 
+// The commands of behaviour.md, section 14: each is known by its name, and none does anything
+// without being told what to.
+Test(service, section_14_commands_are_known_by_their_names)
+{
+    static const char *const NAMES[] = {
+        "create",
+        "get",
+        "set",
+        "exists",
+        "list",
+        "remove",
+        "copy",
+        "move",
+        "mount_table",
+        "unmount_table",
+        "remount_table",
+        "freeze_table",
+        "unfreeze_table",
+        "reshard_table",
+        "alter_table",
+        "alter_table_replica",
+        "insert_rows",
+        "delete_rows",
+        "lock_rows",
+        "lookup_rows",
+        "select_rows",
+        "trim_rows",
+        "commit_transaction",
+        "abort_transaction",
+        "lock",
+        "get_in_sync_replicas",
+        "get_tablet_infos",
+        "get_tablet_errors",
+    };
+    struct machine_world world;
+    world_init(&world, 1);
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        assert_refused(&world, META, NAMES[i], "{}", NULL, 0, "");
+        bool is_unknown = error_says(world.error, 0, "Unknown command");
+        cr_assert(not(is_unknown), "%s", NAMES[i]);
+    }
+    assert_refused(&world, META, "mount-table", "{}", NULL, 1, "Unknown command");
+    ask(&world, "start_transaction", "{type=tablet}");
+    ask(&world, "generate_timestamp", "{}");
+    // A replicated table trims its log by itself.
+    ask(&world,
+        "create",
+        "{type=replicated_table;path=\"//tmp/t\";attributes={dynamic=%true;"
+        "schema=[{name=a;type=int64}]}}");
+    assert_refused(
+        &world,
+        META,
+        "trim_rows",
+        "{path=\"//tmp/t\";tablet_index=0;trimmed_row_count=0}",
+        NULL,
+        1,
+        "A replicated table cannot be trimmed");
+    world_release(&world);
+}
+
 Test(service, parses_paths)
 {
     struct machine_world world;

@@ -138,17 +138,12 @@ Test(transactions, do_not_make_rows_without_required_columns)
         "sort_order=ascending};{name=r;type=int64;required=%true};{name=value;type=string}]}}",
         NULL);
     world_do(&world, META, "mount_table", T, NULL);
-    assert_refused(&world, META, "insert_rows", T, "{key=1}", 307, "Required column \"r\"");
+    const char *missing = "Missing required column \"r\" in table schema";
+    assert_refused(&world, META, "insert_rows", T, "{key=1}", 323, missing);
+    assert_refused(&world, META, "insert_rows", T, "{key=1;r=#}", 307, "Required column \"r\"");
     // An update may meet no row, so it must have what a new one needs.
     const char *update = "{path=\"//tmp/t\";update=%true}";
-    assert_refused(
-        &world,
-        META,
-        "insert_rows",
-        update,
-        "{key=1;value=a}",
-        307,
-        "Missing required column \"r\"");
+    assert_refused(&world, META, "insert_rows", update, "{key=1;value=a}", 323, missing);
     assert_refused(
         &world, META, "insert_rows", update, "{key=1;r=#}", 307, "Required column \"r\"");
     const char *id = begin(&world);
@@ -178,8 +173,8 @@ Test(transactions, conflict_with_what_was_committed_since_they_started)
         NULL,
         1700,
         "Row lock conflict due to concurrent write");
-    const char *winner =
-        error_attribute(error_find(world.error, 1700), "winner_transaction_commit_timestamp");
+    const struct error *cause = error_inner(error_find(world.error, 1700));
+    const char *winner = error_attribute(cause, "winner_transaction_commit_timestamp");
     cr_assert(ne(ptr, (void *)winner, NULL));
     assert_text(look(&world, "{key=3}"), "");
     assert_refused( // It is over.

@@ -360,7 +360,7 @@ Test(queue, tells_a_missing_record_from_the_end)
     block_release(record.rows);
     CLEANUP(error_freep) struct error *error = queue_cursor_next(&cursor, &record, &is_found);
     cr_assert(ne(ptr, error, NULL));
-    assert_text(error_attribute(error, "expected"), "2");
+    assert_text(error_message(error), "Replication log row index mismatch: expected 2, got 4");
     queue_cursor_release(&cursor);
     close_log(&log);
 }

@@ -57,7 +57,7 @@ static void on_refuse(void *context, struct rpc_call *call, struct slice request
 {
     (void)context;
     (void)request;
-    struct error *inner = error_new(ERROR_NO_SUCH_TABLET, "No such tablet 1-2-3-4");
+    struct error *inner = error_new(ERROR_NO_SUCH_TRANSACTION, "No such transaction 1-2-3-4");
     error_set_str(inner, "tablet_id", "1-2-3-4");
     rpc_call_fail(call, error_wrap(inner, ERROR_TRANSACTION_LOCK_CONFLICT, "Row is locked"));
 }
@@ -172,7 +172,7 @@ Test(rpc, carries_an_error_whole)
     call("/test.Test/Refuse", SLICE_OF(""));
     assert_text(error_message(world.error), "Row is locked");
     cr_assert(eq(int, error_code(world.error), ERROR_TRANSACTION_LOCK_CONFLICT));
-    const struct error *inner = error_find(world.error, ERROR_NO_SUCH_TABLET);
+    const struct error *inner = error_find(world.error, ERROR_NO_SUCH_TRANSACTION);
     cr_assert(inner != NULL);
     assert_text(error_attribute(inner, "tablet_id"), "1-2-3-4");
 }

@@ -130,7 +130,7 @@ Test(schema_evolution, a_looser_replica_is_fine)
         struct machine_world world;
         const char *strict = "schema=[" KEY ";{name=value;type=string;required=%true}]";
         const char *id = start(&world, MODES[i], strict, SCHEMA);
-        assert_refused(&world, META, "insert_rows", NO_SYNC, "{key=1}", 307, "value");
+        assert_refused(&world, META, "insert_rows", NO_SYNC, "{key=1}", 323, "value");
         rules_insert(&world, "{key=1;value=a}");
         rules_catch_up(&world, id);
         world_release(&world);

@@ -67,7 +67,7 @@ Test(writing, each_command_alone_is_a_transaction_of_its_own)
     struct machine_world world;
     start(&world);
     const char *stamp = world_get(&world, META, "//tmp/s/@last_commit_timestamp");
-    assert_refused(&world, META, "insert_rows", S, "{k=1;q=1};{k=2}", 307, "q");
+    assert_refused(&world, META, "insert_rows", S, "{k=1;q=1};{k=2}", 323, "q");
     assert_text(look(&world, "{k=1};{k=2}"), ""); // All of it or nothing.
     world_do(&world, META, "insert_rows", S, "{k=1;q=1};{k=2;q=1}");
     const char *later = world_get(&world, META, "//tmp/s/@last_commit_timestamp");
