@@ -231,6 +231,25 @@ Test(tracker, safe_mode_refuses_writes_of_users_and_replicators)
     set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%false");
     world_do(&world, META, "wait_replicas", T, NULL);
     world_wait(&world, META, errors, "0");
+    // Users' writes to it, and through it.
+    const char *alter = world_text(&world, "{replica_id=\"%s\";mode=sync}", id);
+    world_do(&world, META, "alter_table_replica", alter, NULL);
+    world_do(&world, META, "insert_rows", rows, "{key=1;value=b}");
+    world_do(
+        &world,
+        REPLICA,
+        "create",
+        "{type=table;path=\"//tmp/own\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}",
+        NULL);
+    world_do(&world, REPLICA, "mount_table", "{path=\"//tmp/own\"}", NULL);
+    set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%true");
+    const char *own = "{path=\"//tmp/own\"}";
+    assert_refused(&world, REPLICA, "insert_rows", own, "{key=1}", 901, "safe mode");
+    cr_assert(world_try(&world, META, "insert_rows", T, "{key=2;value=a}") == NULL);
+    const char *count = "{query=\"sum(1) as n from [//tmp/r] group by 1 as one\"}";
+    set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%false");
+    world_do(&world, META, "wait_replicas", T, NULL);
+    assert_text(world_do(&world, REPLICA, "select_rows", count, NULL), "{\"n\"=1;};\n");
     set(&world, META, "//sys/@config/enable_safe_mode", "%true");
     assert_refused(&world, META, "insert_rows", rows, "{key=2;value=a}", 901, "safe mode");
     world_release(&world);
