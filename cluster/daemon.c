@@ -209,6 +209,7 @@ static void check_disk(struct daemon *daemon)
     if (!error && loop->disk_error) log_info(&daemon->log, "Disk has room again");
     error_free(loop->disk_error);
     loop->disk_error = error;
+    loop->machine->cell.is_disk_full = error != NULL;
 }
 
 // -------------------------------------------------------------------------------------------------

@@ -4,8 +4,17 @@
 
 enum { SUSPICION_MS_MIN = 10, SUSPICION_MS_MAX = 3600000 };
 
+static const struct cache_config CACHE_DEFAULT = {
+    .access_expiration_ms = 300000,
+    .success_expiration_ms = 15000,
+    .failure_expiration_ms = 15000,
+    .refresh_ms = 10000,
+};
+
 struct cluster_config cluster_config_default(void)
 {
+    struct cache_config cluster_state_cache = CACHE_DEFAULT;
+    cluster_state_cache.refresh_ms = 3000; // As check_period.
     return (struct cluster_config){
         .tracker =
             {
@@ -16,6 +25,8 @@ struct cluster_config cluster_config_default(void)
                 .bundle_health_iteration_count_max = 1,
                 .action_queue_size_max = 10000,
                 .client_expiration_ms = 900000,
+                .bundle_health_cache = CACHE_DEFAULT,
+                .cluster_state_cache = cluster_state_cache,
                 .is_incoming_enabled = true,
                 .suspicion_ms = 500,
                 .recovery_ms = 3000,
@@ -46,6 +57,52 @@ static void list_numbers(struct tracker_config *tracker, struct number numbers[N
     memcpy(numbers, all, sizeof all);
 }
 
+enum { CACHE_NUMBER_COUNT = 4 };
+
+static void list_cache_numbers(
+    struct cache_config *cache, struct number numbers[CACHE_NUMBER_COUNT])
+{
+    const struct number all[CACHE_NUMBER_COUNT] = {
+        {"expire_after_access_time", &cache->access_expiration_ms},
+        {"expire_after_successful_update_time", &cache->success_expiration_ms},
+        {"expire_after_failed_update_time", &cache->failure_expiration_ms},
+        {"refresh_time", &cache->refresh_ms},
+    };
+    memcpy(numbers, all, sizeof all);
+}
+
+static struct error *read_cache(
+    const struct node *tracker, const char *name, struct cache_config *cache)
+{
+    struct number numbers[CACHE_NUMBER_COUNT];
+    const char *known[CACHE_NUMBER_COUNT + 1] = {0};
+    const struct node *map = node_find_text(tracker, name);
+    if (!map || map->type == NODE_ENTITY) return NULL;
+    list_cache_numbers(cache, numbers);
+    for (size_t i = 0; i < CACHE_NUMBER_COUNT; i++) known[i] = numbers[i].key;
+    TRY(check_known_keys(map, name, known));
+    for (size_t i = 0; i < CACHE_NUMBER_COUNT; i++)
+        TRY(node_get_uint64(map, numbers[i].key, numbers[i].value));
+    return NULL;
+}
+
+static struct node *numbers_node(
+    struct arena *arena, struct node *map, const struct number *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct node *number = node_int64(arena, (int64_t)*numbers[i].value);
+        node_set_text(arena, map, numbers[i].key, number);
+    }
+    return map;
+}
+
+static struct node *cache_node(struct arena *arena, struct cache_config cache)
+{
+    struct number numbers[CACHE_NUMBER_COUNT];
+    list_cache_numbers(&cache, numbers);
+    return numbers_node(arena, node_map(arena), numbers, CACHE_NUMBER_COUNT);
+}
+
 static struct error *read_hint(
     struct arena *arena, const struct node *map, struct tracker_config *tracker)
 {
@@ -72,12 +129,19 @@ static struct error *read_tracker(
 {
     struct number numbers[NUMBER_COUNT];
     list_numbers(tracker, numbers);
-    const char *known[NUMBER_COUNT + 3] = {"enable_replicated_table_tracker", "replicator_hint"};
-    for (size_t i = 0; i < NUMBER_COUNT; i++) known[2 + i] = numbers[i].key;
+    const char *known[NUMBER_COUNT + 5] = {
+        "enable_replicated_table_tracker",
+        "replicator_hint",
+        "bundle_health_cache",
+        "cluster_state_cache",
+    };
+    for (size_t i = 0; i < NUMBER_COUNT; i++) known[4 + i] = numbers[i].key;
     TRY(check_known_keys(map, "\"replicated_table_tracker\"", known));
     TRY(node_get_boolean(map, known[0], &tracker->is_enabled));
     for (size_t i = 0; i < NUMBER_COUNT; i++)
         TRY(node_get_uint64(map, numbers[i].key, numbers[i].value));
+    TRY(read_cache(map, known[2], &tracker->bundle_health_cache));
+    TRY(read_cache(map, known[3], &tracker->cluster_state_cache));
     if (tracker->suspicion_ms < SUSPICION_MS_MIN || tracker->suspicion_ms > SUSPICION_MS_MAX) {
         return error_new(
             ERROR_GENERIC,
@@ -156,10 +220,11 @@ struct node *cluster_config_node(struct arena *arena, const struct cluster_confi
     struct node *tracker = node_map(arena);
     node_set_text(
         arena, tracker, "enable_replicated_table_tracker", node_boolean(arena, from->is_enabled));
-    for (size_t i = 0; i < NUMBER_COUNT; i++) {
-        struct node *number = node_int64(arena, (int64_t)*numbers[i].value);
-        node_set_text(arena, tracker, numbers[i].key, number);
-    }
+    numbers_node(arena, tracker, numbers, NUMBER_COUNT);
+    node_set_text(
+        arena, tracker, "bundle_health_cache", cache_node(arena, from->bundle_health_cache));
+    node_set_text(
+        arena, tracker, "cluster_state_cache", cache_node(arena, from->cluster_state_cache));
     node_set_text(arena, tracker, "replicator_hint", hint);
 
     struct node *tablets = node_map(arena);

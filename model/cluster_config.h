@@ -12,15 +12,25 @@
 #include "base/error.h"
 #include "model/node.h"
 
+struct cache_config {              // In ms.
+    uint64_t access_expiration_ms; // expire_after_access_time
+    uint64_t success_expiration_ms;
+    uint64_t failure_expiration_ms;
+    uint64_t refresh_ms;
+};
+
 struct tracker_config {
     bool is_enabled; // enable_replicated_table_tracker
-    // Periods of YTsaurus's polling. retable acts on events; they are kept, since users set them.
+    // Periods of YTsaurus's polling, and its caches. retable acts on events; they are kept, since
+    // users set them, but for the number of bad rounds, which counts.
     uint64_t check_period_ms;
     uint64_t update_period_ms;
     uint64_t general_check_timeout_ms;
     uint64_t bundle_health_iteration_count_max;
     uint64_t action_queue_size_max;
     uint64_t client_expiration_ms;
+    struct cache_config bundle_health_cache;
+    struct cache_config cluster_state_cache;
     // replicator_hint
     struct slice *banned;
     uint32_t banned_count;

@@ -29,6 +29,7 @@ enum cluster_flags {
     CLUSTER_SAFE_MODE = 1,         // //sys/@config/enable_safe_mode
     CLUSTER_READ_ONLY = 2,         // //sys/@hydra_read_only
     CLUSTER_INCOMING_DISABLED = 4, // enable_incoming_replication of its tracker's replicator_hint
+    CLUSTER_BUNDLE_FAILED = 8,     // Its cell cannot write: the disk is full.
 };
 
 struct epoch {

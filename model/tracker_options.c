@@ -184,3 +184,49 @@ void tracker_options_counts(
         *ret_min = options->sync_count_min;
     }
 }
+
+static struct error *read_collocation_options(
+    const struct node *map, struct collocation_options *options)
+{
+    static const char *const KNOWN_OF_COLLOCATION[] = {"preferred_sync_replica_clusters", NULL};
+    TRY(check_known_keys(map, "\"options\" of a collocation", KNOWN_OF_COLLOCATION));
+    const struct node *list = node_find_text(map, KNOWN_OF_COLLOCATION[0]);
+    options->has_preferred = list && list->type != NODE_ENTITY;
+    return names_parse(
+        &options->arena,
+        list,
+        KNOWN_OF_COLLOCATION[0],
+        &options->preferred,
+        &options->preferred_count);
+}
+
+struct error *collocation_options_parse(
+    const struct node *map, struct collocation_options *ret_options)
+{
+    struct collocation_options options = {0};
+    struct error *error = NULL;
+    if (map && map->type != NODE_ENTITY) error = read_collocation_options(map, &options);
+    if (error) {
+        collocation_options_release(&options);
+        return error;
+    }
+    *ret_options = options;
+    return NULL;
+}
+
+void collocation_options_release(struct collocation_options *options)
+{
+    arena_release(&options->arena);
+    *options = (struct collocation_options){0};
+}
+
+struct node *collocation_options_node(
+    struct arena *arena, const struct collocation_options *options)
+{
+    struct node *map = node_map(arena);
+    struct node *preferred = node_entity(arena);
+    if (options->has_preferred)
+        preferred = names_node(arena, options->preferred, options->preferred_count);
+    node_set_text(arena, map, "preferred_sync_replica_clusters", preferred);
+    return map;
+}

@@ -46,6 +46,22 @@ void tracker_options_counts(
     uint64_t *ret_min,
     uint64_t *ret_max);
 
+// `@options` of a collocation: what it says for all of its tables.
+struct collocation_options {
+    struct arena arena; // Holds the names.
+    bool has_preferred; // preferred_sync_replica_clusters
+    struct slice *preferred;
+    uint32_t preferred_count;
+};
+
+// Reads a map (NULL or an entity: nothing is said). Fails, naming the option, as
+// tracker_options_parse.
+MUST_USE struct error *collocation_options_parse(
+    const struct node *map, struct collocation_options *ret_options);
+void collocation_options_release(struct collocation_options *options);
+struct node *collocation_options_node(
+    struct arena *arena, const struct collocation_options *options);
+
 // Reads a list of strings (NULL or an entity: none) into the arena.
 MUST_USE struct error *names_parse(
     struct arena *arena,

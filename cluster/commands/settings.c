@@ -1,5 +1,5 @@
 // Attributes that are structures, kept complete: //sys/@config, @replicated_table_options of a
-// replicated table, and its place in a collocation.
+// replicated table, @options of a collocation, and a table's place in one.
 //
 // What is set or removed in such a structure, as a whole or by path, is read with its checks and
 // written back whole, so that what is shown names every option.
@@ -7,7 +7,13 @@
 
 #include "model/yson.h"
 
-enum setting { SETTING_NONE, SETTING_CONFIG, SETTING_OPTIONS, SETTING_COLLOCATION };
+enum setting {
+    SETTING_NONE,
+    SETTING_CONFIG,
+    SETTING_OPTIONS,
+    SETTING_COLLOCATION_OPTIONS,
+    SETTING_COLLOCATION,
+};
 
 static enum setting find_setting(
     const struct machine *machine, const struct object *object, struct slice name)
@@ -16,6 +22,8 @@ static enum setting find_setting(
     if (object == cell_sys(&machine->cell) && slice_equal_text(name, "config"))
         return SETTING_CONFIG;
     if (is_replicated && slice_equal_text(name, "replicated_table_options")) return SETTING_OPTIONS;
+    if (object->collocation && slice_equal_text(name, "options"))
+        return SETTING_COLLOCATION_OPTIONS;
     if (object->table && slice_equal_text(name, "replication_collocation_id"))
         return SETTING_COLLOCATION;
     return SETTING_NONE;
@@ -31,6 +39,8 @@ struct node *setting_get(
     case SETTING_NONE: return NULL;
     case SETTING_CONFIG: return cluster_config_node(arena, &machine->cell.config);
     case SETTING_OPTIONS: return tracker_options_node(arena, &object->table->tracker_options);
+    case SETTING_COLLOCATION_OPTIONS:
+        return collocation_options_node(arena, &object->collocation->options);
     case SETTING_COLLOCATION:
         if (!object->table->collocation) return NULL;
         return node_guid(arena, object->table->collocation->object->id);
@@ -95,6 +105,13 @@ static struct error *change_structure(
     }
     if (object->table) {
         TRY(table_read_tracker_options(object->table, attributes));
+    } else if (object->collocation) {
+        TRY(collocation_read_options(object->collocation, attributes));
+        // It is shown as it is kept: complete.
+        if (whole) {
+            whole = collocation_options_node(arena, &object->collocation->options);
+            node_set(arena, attributes, path->attribute[0], whole);
+        }
     } else {
         TRY(cell_read_config(&machine->cell, attributes));
     }
@@ -241,7 +258,8 @@ struct error *create_collocation(
     const struct node *attributes,
     struct object **ret_object)
 {
-    static const char *const KNOWN[] = {"collocation_type", "table_ids", "table_paths", NULL};
+    static const char *const KNOWN[] = {
+        "collocation_type", "table_ids", "table_paths", "options", NULL};
     struct cell *cell = &machine->cell;
     struct slice type = SLICE_OF("replication");
     struct table **tables = NULL;
@@ -253,9 +271,16 @@ struct error *create_collocation(
     TRY(read_members(machine, arena, attributes, &tables, &count));
     for (uint32_t i = 0; i < count; i++)
         TRY(access_check(&cell->tree, user, PERMISSION_WRITE, tables[i]->object));
+    struct collocation_options options;
+    TRY(collocation_options_parse(node_find_text(attributes, "options"), &options));
     struct object *object = object_new(
         &cell->tree, &cell->batch, OBJECT_TABLE_COLLOCATION, NULL, SLICE_OF(""), cell->wall_us);
     struct collocation *collocation = object_add_collocation(object);
+    collocation->options = options;
+    struct node *kept = node_map(arena);
+    if (node_find_text(attributes, "options"))
+        node_set_text(arena, kept, "options", collocation_options_node(arena, &options));
+    TRY(object_set_attributes(object, kept));
     object_save(&cell->batch, object);
     for (uint32_t i = 0; i < count; i++)
         table_set_collocation(&cell->tree, &cell->batch, tables[i], collocation);
@@ -277,7 +302,8 @@ struct error *setting_set(
     switch (setting) {
     case SETTING_NONE: return NULL;
     case SETTING_CONFIG:
-    case SETTING_OPTIONS: return change_structure(machine, arena, object, path, value);
+    case SETTING_OPTIONS:
+    case SETTING_COLLOCATION_OPTIONS: return change_structure(machine, arena, object, path, value);
     case SETTING_COLLOCATION: return change_collocation(machine, object, value);
     }
     return NULL;

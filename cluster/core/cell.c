@@ -109,6 +109,7 @@ uint32_t cell_flags(const struct cell *cell)
     if (cell->config.is_safe_mode) flags |= CLUSTER_SAFE_MODE;
     if (cell->is_read_only) flags |= CLUSTER_READ_ONLY;
     if (!cell->config.tracker.is_incoming_enabled) flags |= CLUSTER_INCOMING_DISABLED;
+    if (cell->is_disk_full) flags |= CLUSTER_BUNDLE_FAILED;
     return flags;
 }
 

@@ -76,6 +76,7 @@ struct cell {
     struct row_locks locks;
     struct cluster_config config; // //sys/@config.
     bool is_read_only;            // //sys/@hydra_read_only
+    bool is_disk_full;            // Says whoever has the store: rows are refused.
     struct guid cluster_id;       // Random, from the first start on.
     struct error *fatal;          // Why this process must stop; NULL while all is well.
     struct effect *ready;         // May be performed now.

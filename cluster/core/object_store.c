@@ -282,10 +282,12 @@ static struct error *load_tables(struct tree *tree)
 {
     for (struct object *object = tree->objects; object; object = object->hh.next) {
         struct table *table = object->table;
-        if (!table) continue;
+        if (!table && !object->collocation) continue;
         struct arena arena CLEANUP(arena_releasep) = {0};
         struct node *attributes = NULL;
         TRY(object_attributes(&arena, object, &attributes));
+        if (object->collocation) TRY(collocation_read_options(object->collocation, attributes));
+        if (!table) continue;
         TRY(table_settings_read(attributes, &table->settings));
         if (table->is_replicated) TRY(table_read_tracker_options(table, attributes));
         if (table->is_replicated || table_is_sorted(table)) continue;

@@ -49,13 +49,19 @@ static void free_replica(struct replica *replica)
     free(replica);
 }
 
+static void free_collocation(struct collocation *collocation)
+{
+    arr_free(collocation->tables);
+    collocation_options_release(&collocation->options);
+    free(collocation);
+}
+
 static void free_object(struct tree *tree, struct object *object)
 {
     HASH_DELETE(hh, tree->objects, object);
     if (object->table) free_table(tree, object->table);
     if (object->replica) free_replica(object->replica);
-    if (object->collocation) arr_free(object->collocation->tables);
-    free(object->collocation);
+    if (object->collocation) free_collocation(object->collocation);
     membership_free(object->membership);
     access_free(object->access);
     HASH_CLEAR(hh_name, object->children);
@@ -516,6 +522,16 @@ struct error *table_read_tracker_options(struct table *table, const struct node 
     TRY(tracker_options_parse(map, &options));
     tracker_options_release(&table->tracker_options);
     table->tracker_options = options;
+    return NULL;
+}
+
+struct error *collocation_read_options(
+    struct collocation *collocation, const struct node *attributes)
+{
+    struct collocation_options options;
+    TRY(collocation_options_parse(node_find_text(attributes, "options"), &options));
+    collocation_options_release(&collocation->options);
+    collocation->options = options;
     return NULL;
 }
 

@@ -118,6 +118,7 @@ struct replica {
 struct collocation {
     struct object *object; // Borrowed.
     struct table **tables; // stb array; borrowed.
+    struct collocation_options options;
 };
 
 // What ids of objects are made from, besides a counter.
@@ -231,6 +232,10 @@ void table_set_collocation(
 // leaves the table as it was.
 MUST_USE struct error *table_read_tracker_options(
     struct table *table, const struct node *attributes);
+
+// Reads a collocation's options from its attributes, likewise.
+MUST_USE struct error *collocation_read_options(
+    struct collocation *collocation, const struct node *attributes);
 
 // Writes an object with its table or replica into the batch.
 void object_save(struct store_batch *batch, const struct object *object);

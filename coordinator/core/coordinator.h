@@ -66,8 +66,9 @@ struct peer {             // A replica cluster to which there is a link, outgoin
     uint64_t link;
     uint64_t heard_at_us; // When something last came from there.
     uint64_t ping_at_us;
-    uint32_t flags;  // What it said of itself: enum cluster_flags.
-    bool is_suspect; // It has been silent for too long.
+    uint32_t flags;                // What it said of itself: enum cluster_flags.
+    uint64_t bundle_failure_count; // How often it said in a row that its bundle is failed.
+    bool is_suspect;               // It has been silent for too long.
     UT_hash_handle hh;
 };
 

@@ -41,6 +41,11 @@ void tracker_heard(struct coordinator *coordinator, uint64_t link, const struct 
         if (peer->link != link) continue;
         uint32_t flags = message->kind == MESSAGE_PONG ? message->cluster_flags : peer->flags;
         bool is_news = peer->is_suspect || flags != peer->flags;
+        if (!(flags & CLUSTER_BUNDLE_FAILED)) peer->bundle_failure_count = 0;
+        if (message->kind == MESSAGE_PONG && (flags & CLUSTER_BUNDLE_FAILED)) {
+            peer->bundle_failure_count++;
+            is_news = true;
+        }
         peer->heard_at_us = coordinator->cell->now_us;
         peer->is_suspect = false;
         peer->flags = flags;
@@ -108,11 +113,14 @@ static enum health_cause find_cause(
     if (peer->flags & CLUSTER_SAFE_MODE) return HEALTH_SAFE_MODE;
     if (peer->flags & CLUSTER_READ_ONLY) return HEALTH_READ_ONLY;
     if (peer->flags & CLUSTER_INCOMING_DISABLED) return HEALTH_INCOMING_DISABLED;
-    if (health->closed_at_us != 0 && now_us >= health->closed_at_us + suspicion_us(coordinator)) {
-        return HEALTH_NO_SESSION;
-    }
     uint64_t threshold_ms = session->replica->table->tracker_options.lag_threshold_ms;
-    return health->lag_ms > threshold_ms ? HEALTH_LAGGING : HEALTH_GOOD;
+    if (health->lag_ms > threshold_ms) return HEALTH_LAGGING;
+    uint64_t failure_count_max = config_of(coordinator)->bundle_health_iteration_count_max;
+    if (peer->bundle_failure_count > failure_count_max) return HEALTH_BUNDLE_FAILED;
+    bool is_closed = health->closed_at_us != 0;
+    if (is_closed && now_us >= health->closed_at_us + suspicion_us(coordinator))
+        return HEALTH_NO_SESSION;
+    return HEALTH_GOOD;
 }
 
 static void update_health(const struct coordinator *coordinator, struct session *session)
@@ -177,6 +185,13 @@ static const char *describe_health(
             "Replica lag time threshold exceeded: %" PRIu64 " > %" PRIu64,
             session->health.lag_ms,
             replica->table->tracker_options.lag_threshold_ms);
+    case HEALTH_BUNDLE_FAILED: {
+        const struct peer *peer = coordinator_peer(coordinator, cluster);
+        return arena_print(
+            arena,
+            "Tablet cell bundle health check failed for %" PRIu64 " times in a row",
+            peer ? peer->bundle_failure_count : 0);
+    }
     case HEALTH_RECOVERING: return "Good again, but not for long enough";
     }
     return "unknown";
@@ -311,9 +326,14 @@ static bool is_preferred(const struct coordinator *coordinator, const struct rep
 {
     const struct tracker_config *config = config_of(coordinator);
     const struct tracker_options *options = &replica->table->tracker_options;
+    const struct collocation *collocation = replica->table->collocation;
     struct slice cluster = buffer_slice(&replica->cluster_name);
     if (config->preferred_count > 0)
         return names_contain(config->preferred, config->preferred_count, cluster);
+    if (collocation && collocation->options.has_preferred) {
+        const struct collocation_options *own = &collocation->options;
+        return names_contain(own->preferred, own->preferred_count, cluster);
+    }
     return names_contain(options->preferred, options->preferred_count, cluster);
 }
 

@@ -29,6 +29,7 @@ enum health_cause {
     HEALTH_INCOMING_DISABLED,
     HEALTH_NO_SESSION,
     HEALTH_LAGGING,
+    HEALTH_BUNDLE_FAILED,
     HEALTH_RECOVERING, // Good, but not for long enough.
 };
 

@@ -191,9 +191,8 @@ MUTANTS = [
     ("does_not_rest", "no-flapping sync-count",
      "no-flapping: whatever is synchronous is bad",
      "coordinator/core/tracker.c",
-     [("return health->lag_ms > threshold_ms ? HEALTH_LAGGING : HEALTH_GOOD;",
-       "(void)threshold_ms;\n"
-       "    return session->replica->mode == REPLICA_MODE_SYNC ? HEALTH_LAGGING : HEALTH_GOOD;")]),
+     [("    if (health->lag_ms > threshold_ms) return HEALTH_LAGGING;\n",
+       "    if (session->replica->mode == REPLICA_MODE_SYNC) return HEALTH_LAGGING;\n    (void)threshold_ms;\n")]),
     ("forgets_the_waiting", "unknown-is-honest cancel-is-neutral",
      "C7: the repetition of a commit that waits for a replica is looked at by itself",
      "coordinator/core/mutations.c",

@@ -1,5 +1,5 @@
-// The tracker and what steers it: options, settings of the cluster, collocations, bans, switching
-// by hand (behaviour 10 and 11).
+// The tracker and what steers it: options, bans, switching by hand, and why a replica is bad
+// (behaviour 10.1 to 10.3).
 #include "tests/unit/cluster/machine_world.h"
 
 TestSuite(tracker, .fini = abort_on_leaks);
@@ -95,24 +95,6 @@ Test(tracker, refuses_options_that_make_no_sense)
     assert_refused(
         &world, META, "set", "{path=\"" TRACKER "/suspicion_timeout\"}", "1", 1, "10 to 3600000");
     assert_refused(&world, META, "set", "{path=\"//sys/@config/speed\"}", "1", 1, "\"speed\"");
-    world_release(&world);
-}
-
-Test(tracker, shows_and_resets_settings_of_the_cluster)
-{
-    struct machine_world world;
-    make(&world, "async", "{}");
-    assert_text(world_get(&world, META, TRACKER "/check_period"), "3000");
-    set(&world, META, TRACKER "/check_period", "1000");
-    set(&world, META, TRACKER "/replicator_hint/banned_replica_clusters", "[x]");
-    assert_text(world_get(&world, META, TRACKER "/check_period"), "1000");
-    assert_text(world_get(&world, META, TRACKER "/replicator_hint/banned_replica_clusters/0"), "x");
-    world_restart(&world, META);
-    assert_text(world_get(&world, META, TRACKER "/check_period"), "1000");
-    remove_at(&world, TRACKER "/check_period");
-    assert_text(world_get(&world, META, TRACKER "/check_period"), "3000");
-    remove_at(&world, "//sys/@config");
-    assert_text(world_get(&world, META, TRACKER "/replicator_hint/banned_replica_clusters"), "[]");
     world_release(&world);
 }
 
@@ -216,6 +198,93 @@ Test(tracker, promotes_nothing_that_lags_beyond_the_threshold)
     set(&world, META, "//tmp/t/@replication_throttler", "{}");
     world_do(&world, META, "remount_table", T, NULL);
     wait_for_mode(&world, id, "sync");
+    world_release(&world);
+}
+
+// Lag as the tracker sees it grows no faster than the clock: the first write after an hour of
+// silence makes a replica an hour late, which says nothing about it.
+Test(tracker, lag_grows_no_faster_than_the_clock)
+{
+    struct machine_world world;
+    const char *id = make(
+        &world,
+        "async",
+        "{enable_replicated_table_tracker=%true;max_sync_replica_count=0;"
+        "sync_replica_lag_threshold=5000}");
+    const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    set(&world, META, TRACKER "/suspicion_timeout", "3600000"); // A held link is not a dead one.
+    world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
+    world_run(&world, 3600 * SECOND);
+    assert_cause(&world, "\"health\"=\"good\"");
+    world.is_link_held = true;
+    world_do(&world, META, "insert_rows", rows, "{key=2;value=a}");
+    world_run(&world, 2 * SECOND);
+    const char *lag = world_get(&world, META, world_text(&world, "#%s/@replication_lag_time", id));
+    cr_assert(strtoull(lag, NULL, 10) >= 3600000, "%s", lag);
+    assert_cause(&world, "\"health\"=\"good\"");
+    world_run(&world, 5 * SECOND);
+    assert_cause(&world, "Replica lag time threshold exceeded: ");
+    world.is_link_held = false;
+    world_release(&world);
+}
+
+// The only bundle of a cluster is failed while its disk is full.
+Test(tracker, bundle_health_must_be_bad_several_times_in_a_row)
+{
+    struct machine_world world;
+    const char *id = make(
+        &world,
+        "sync",
+        "{enable_replicated_table_tracker=%true;max_sync_replica_count=1;min_sync_replica_count="
+        "0}");
+    struct cell *cell = &world.nodes[REPLICA].machine->cell;
+    cell->is_disk_full = true;
+    wait_for_mode(&world, id, "async");
+    assert_cause(&world, "Tablet cell bundle health check failed for ");
+    assert_cause(&world, " times in a row");
+    cell->is_disk_full = false;
+    wait_for_mode(&world, id, "sync");
+    // One bad round is nothing, unless the setting says so.
+    set(&world, META, TRACKER "/max_iterations_without_acceptable_bundle_health", "20");
+    cell->is_disk_full = true;
+    world_run(&world, SECOND); // Ten rounds.
+    assert_cause(&world, "\"health\"=\"good\"");
+    assert_text(mode_of(&world, id), "sync");
+    cell->is_disk_full = false;
+    world_run(&world, 200 * MS);
+    cell->is_disk_full = true; // They are counted anew.
+    world_run(&world, SECOND);
+    assert_text(mode_of(&world, id), "sync");
+    world_run(&world, 2 * SECOND);
+    assert_text(mode_of(&world, id), "async");
+    cell->is_disk_full = false;
+    wait_for_mode(&world, id, "sync");
+    set(&world, META, TRACKER "/max_iterations_without_acceptable_bundle_health", "0");
+    cell->is_disk_full = true;
+    world_run(&world, 300 * MS);
+    assert_text(mode_of(&world, id), "async");
+    world_release(&world);
+}
+
+Test(tracker, says_why_a_cluster_or_a_table_is_bad)
+{
+    struct machine_world world;
+    make(&world, "sync", "{enable_replicated_table_tracker=%true}");
+    set(&world, META, TRACKER "/suspicion_timeout", "1000");
+    world.is_link_held = true;
+    world_run(&world, 2 * SECOND);
+    assert_cause(&world, "Cluster \\\"replica\\\" has been silent for more than 1000 ms");
+    world.is_link_held = false;
+    world_run(&world, 5 * SECOND);
+    assert_cause(&world, "\"health\"=\"good\"");
+    world_unlink(&world);
+    assert_cause(&world, "Cluster \\\"replica\\\" cannot be reached");
+    world_link(&world);
+    world_run(&world, 5 * SECOND);
+    assert_cause(&world, "\"health\"=\"good\"");
+    world_do(&world, REPLICA, "remove", "{path=\"//tmp/r\"}", NULL);
+    world_run(&world, 5 * SECOND);
+    assert_cause(&world, "//tmp/r"); // What the cluster says: there is no such table.
     world_release(&world);
 }
 
@@ -327,101 +396,5 @@ Test(tracker, switches_by_hand)
     world_unlink(&world);
     world_run(&world, SECOND);
     assert_refused(&world, META, "switch_over", to, NULL, 1, "is not fit to be synchronous");
-    world_release(&world);
-}
-
-static const char *collocate(struct machine_world *world, const char *tables)
-{
-    const char *quoted = world_do(
-        world,
-        META,
-        "create",
-        world_text(world, "{type=table_collocation;attributes={%s}}", tables),
-        NULL);
-    return world_text(world, "%.*s", (int)strlen(quoted) - 2, quoted + 1);
-}
-
-static void refuse_collocation(
-    struct machine_world *world, const char *attributes, int code, const char *text)
-{
-    const char *parameters =
-        world_text(world, "{type=table_collocation;attributes={%s}}", attributes);
-    assert_refused(world, META, "create", parameters, NULL, code, text);
-}
-
-Test(tracker, collocates_tables)
-{
-    struct machine_world world;
-    make(&world, "async", "{}");
-    world_replicate(&world, "//tmp/u", "//tmp/s", "async");
-    const char *id = collocate(&world, "table_paths=[\"//tmp/t\"]");
-    assert_text(world_get(&world, META, "//tmp/t/@replication_collocation_id"), id);
-    assert_text(
-        world_get(&world, META, world_text(&world, "#%s/@table_paths", id)), "[\"//tmp/t\";]");
-    assert_text(
-        world_get(&world, META, world_text(&world, "#%s/@collocation_type", id)), "replication");
-    const char *quoted = world_text(&world, "\"%s\"", id);
-    set(&world, META, "//tmp/u/@replication_collocation_id", quoted);
-    set(&world, META, "//tmp/u/@replication_collocation_id", quoted); // No-op.
-    assert_text(
-        world_get(&world, META, "//tmp/t/@replication_collocation_table_paths"),
-        "[\"//tmp/t\";\"//tmp/u\";]");
-    world_restart(&world, META);
-    assert_text(world_get(&world, META, "//tmp/u/@replication_collocation_id"), id);
-    remove_at(&world, "//tmp/t/@replication_collocation_id");
-    const char *exists =
-        world_do(&world, META, "exists", "{path=\"//tmp/t/@replication_collocation_id\"}", NULL);
-    assert_text(exists, "%false");
-    remove_at(&world, "//tmp/u"); // The last one: the collocation goes with it.
-    exists = world_do(&world, META, "exists", world_text(&world, "{path=\"#%s\"}", id), NULL);
-    assert_text(exists, "%false");
-    id = collocate(&world, "table_paths=[\"//tmp/t\"]");
-    remove_at(&world, world_text(&world, "#%s", id));
-    exists =
-        world_do(&world, META, "exists", "{path=\"//tmp/t/@replication_collocation_id\"}", NULL);
-    assert_text(exists, "%false");
-    world_release(&world);
-}
-
-Test(tracker, refuses_collocations_that_make_no_sense)
-{
-    struct machine_world world;
-    make(&world, "async", "{}");
-    refuse_collocation(&world, "table_paths=[]", 1, "Collocated table set must be non-empty");
-    refuse_collocation(&world, "table_paths=[];table_ids=[]", 1, "Cannot specify both");
-    refuse_collocation(
-        &world, "table_paths=[\"//tmp/t\";\"//tmp/t\"]", 1, "Duplicate table //tmp/t");
-    refuse_collocation(&world, "table_paths=[\"//tmp/x\"]", 500, "Error resolving path");
-    refuse_collocation(&world, "table_ids=[\"1-2-3-4\"]", 500, "No such object");
-    refuse_collocation(
-        &world,
-        "table_paths=[\"//tmp\"]",
-        1,
-        "expected to be a table, actual type is \"map_node\"");
-    world_do(
-        &world,
-        META,
-        "create",
-        "{type=table;path=\"//tmp/plain\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}",
-        NULL);
-    refuse_collocation(
-        &world,
-        "table_paths=[\"//tmp/plain\"]",
-        1,
-        "Unexpected type of table //tmp/plain: expected \"replicated_table\", actual \"table\"");
-    collocate(&world, "table_paths=[\"//tmp/t\"]");
-    refuse_collocation(
-        &world,
-        "table_paths=[\"//tmp/t\"]",
-        1,
-        "Table //tmp/t already belongs to replication collocation");
-    assert_refused(
-        &world,
-        META,
-        "set",
-        "{path=\"//tmp/plain/@replication_collocation_id\"}",
-        "\"1-2-3-4\"",
-        1,
-        "cannot be set");
     world_release(&world);
 }
