@@ -382,6 +382,7 @@ static struct error *listen_http(struct daemon *daemon, int *ret_port)
     struct http_face_options options = {
         .loop = &daemon->loop,
         .address = config->http_address,
+        .head_size_max = config->http_head_size,
         .cluster_name = config->cluster_name,
         .version = RETABLE_VERSION,
         .store = daemon->store,

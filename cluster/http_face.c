@@ -851,6 +851,7 @@ struct error *http_face_open(
         .address = options->address,
         .thread_count = THREAD_COUNT,
         .connection_count_max = HTTP_CONNECTION_COUNT_MAX,
+        .head_size_max = options->head_size_max,
         .handler = &HANDLER,
         .context = face,
     };

@@ -7,7 +7,7 @@
 
 #include "cluster/loop.h"
 
-#define HTTP_CONNECTION_COUNT_MAX 1200                  // Each may keep HTTP_HEAD_SIZE_MAX bytes.
+#define HTTP_CONNECTION_COUNT_MAX 1200                  // Each keeps memory for a head.
 #define HTTP_BODY_SIZE_MAX        (UINT64_C(16) << 20)  // Of parameters, and of structured data.
 #define HTTP_ROWS_SIZE_MAX        (UINT64_C(64) << 20)  // Of rows, encoded: TRANSACTION_SIZE_MAX.
 #define HTTP_BUFFER_SIZE_MAX      (UINT64_C(192) << 20) // Of all bodies that are being received.
@@ -17,6 +17,7 @@ struct http_face;
 struct http_face_options {
     struct loop *loop; // Borrowed.
     const char *address;
+    size_t head_size_max;     // Of a request.
     const char *cluster_name; // Borrowed.
     const char *version;      // Borrowed.
     struct store *store;      // For metrics: a rocks_store. Borrowed.

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <yaml.h>
 
+#define KIB (UINT64_C(1) << 10)
 #define MIB (UINT64_C(1) << 20)
 
 enum { NAME_SIZE_MAX = 64 };
@@ -103,6 +104,14 @@ static bool set_http_address(struct config *config, struct slice text)
     return true;
 }
 
+static bool set_http_head_size(struct config *config, struct slice text)
+{
+    uint64_t size = 0;
+    if (!parse_size(text, &size) || size < 16 * KIB || size > MIB) return false;
+    config->http_head_size = size;
+    return true;
+}
+
 static bool set_port_file(struct config *config, struct slice text)
 {
     if (text.size == 0) return false;
@@ -195,6 +204,10 @@ static const struct key KEYS[] = {
      "an address like 127.0.0.1:9180, or off",
      "Where to serve HTTP; off for nowhere [127.0.0.1:9180]",
      set_http_address},
+    {"http_head_size",
+     "a size like 64K, from 16K to 1M",
+     "How large a request's line and headers may be; small ones are served faster [256K]",
+     set_http_head_size},
     {"port_file", "a path", "Where to write the ports taken: gRPC's, then HTTP's", set_port_file},
     {"cell_tag", "a number from 1 to 65534", "A part of object ids [from the name]", set_cell_tag},
     {"memory_limit",
@@ -584,6 +597,7 @@ static struct error *load(int argc, char **argv, struct config *config)
 struct error *config_load(int argc, char **argv, struct config *ret_config)
 {
     struct config config = {
+        .http_head_size = 256 * KIB,
         .memory_limit = 512 * MIB,
         .log_level = LOG_LEVEL_INFO,
         .commit_timeout_ms = 30000,

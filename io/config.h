@@ -5,6 +5,7 @@
 //     grpc_address: 127.0.0.1:9100        port 0 takes any free one
 //     http_address: 127.0.0.1:9180        where official clients, metrics and the status page are
 //                                         served; "off" for nowhere
+//     http_head_size: 256K                how large a request's line and headers may be, 16K to 1M
 //     peers: {replica: "10.0.0.2:9100"}   addresses of other clusters, set under //sys/clusters
 //     cell_tag: 4242                      1 to 65534; by default made from the name
 //     memory_limit: 512M                  what the store may use; 64M at least
@@ -40,6 +41,7 @@ struct config {
     char *data_dir;
     char *grpc_address;
     char *http_address;        // NULL for none.
+    uint64_t http_head_size;   // In bytes.
     char *port_file;           // NULL for none.
     struct config_peer *peers; // stb array.
     uint16_t cell_tag;

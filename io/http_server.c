@@ -18,7 +18,8 @@ enum {
     IDLE_TIMEOUT_S = HTTP_IDLE_US_MAX / 1000000, // Without a single byte.
     HEAD_US_MAX = 15000000,                      // On top of being idle.
     BACKLOG = 1024,
-    BLOCK_SIZE = 64 << 10, // Of a streamed response.
+    BLOCK_SIZE = 64 << 10,   // Of a streamed response.
+    HEAD_RESERVE = 16 << 10, // For what libmicrohttpd adds to a head, and for the response's.
 };
 
 struct connection {
@@ -393,7 +394,7 @@ struct error *http_server_open(
         MHD_OPTION_CONNECTION_LIMIT,
         options->connection_count_max,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HTTP_HEAD_SIZE_MAX,
+        options->head_size_max + HEAD_RESERVE,
         MHD_OPTION_CONNECTION_TIMEOUT,
         (unsigned)IDLE_TIMEOUT_S,
         MHD_OPTION_NOTIFY_COMPLETED,

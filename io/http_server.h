@@ -14,7 +14,6 @@
 
 #include <stdint.h>
 
-#define HTTP_HEAD_SIZE_MAX   (272 << 10) // With its response's head, and what libmicrohttpd adds.
 #define HTTP_IDLE_US_MAX     UINT64_C(60000000)  // A connection without a request.
 #define HTTP_TRANSFER_US_MAX UINT64_C(600000000) // A body, and again a response.
 
@@ -44,6 +43,9 @@ struct http_server_options {
     const char *address; // host:port; port 0 takes any free one.
     unsigned thread_count;
     unsigned connection_count_max;
+    // Of a request. Each connection has memory for so much from its first request on, and
+    // libmicrohttpd clears all of it after each one.
+    size_t head_size_max;
     const struct http_handler *handler; // Borrowed, like the context.
     void *context;
 };

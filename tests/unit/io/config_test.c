@@ -52,6 +52,7 @@ Test(config, has_defaults)
     assert_text(config.cluster_name, "primary");
     assert_text(config.data_dir, "/data");
     assert_text(config.grpc_address, "127.0.0.1:9100");
+    cr_assert(eq(u64, config.http_head_size, 256 << 10));
     cr_assert(eq(u64, config.memory_limit, 512 << 20));
     cr_assert(eq(u64, config.commit_timeout_ms, 30000));
     cr_assert(eq(u64, config.sync_wait_ms, 2000));
@@ -65,6 +66,7 @@ Test(config, reads_a_file_and_lets_flags_override_it)
                  "cluster_name: primary\n"
                  "data_dir: /data\n"
                  "cell_tag: 42\n"
+                 "http_head_size: 64K\n"
                  "memory_limit: 1G\n"
                  "log_level: debug\n"
                  "authentication: {require: true, root_token_file: /a, peer_secret_file: /b}\n"
@@ -85,6 +87,7 @@ Test(config, reads_a_file_and_lets_flags_override_it)
     unlink(path);
     cr_assert(eq(u64, config.memory_limit, 1 << 30));
     cr_assert(eq(int, config.cell_tag, 42));
+    cr_assert(eq(u64, config.http_head_size, 64 << 10));
     cr_assert(config.requires_authentication);
     assert_text(config.root_token_file, "/a");
     assert_text(config.peer_secret_file, "/c");
@@ -100,14 +103,14 @@ Test(config, refuses_what_is_wrong_in_a_file)
     assert_refused(
         "cluster_name: a\ndata_dirs: b\n",
         "2: unknown key \"data_dirs\"; allowed are cluster_name, data_dir, grpc_address, "
-        "http_address, port_file, "
+        "http_address, http_head_size, port_file, "
         "cell_tag, memory_limit, log_level, commit_timeout_ms, sync_wait_ms, "
         "authentication, peers");
     assert_refused(
         "authentication_require: true\n",
         "1: unknown key \"authentication_require\"; allowed are cluster_name, data_dir, "
-        "grpc_address, http_address, port_file, cell_tag, memory_limit, log_level, "
-        "commit_timeout_ms, sync_wait_ms, authentication, peers");
+        "grpc_address, http_address, http_head_size, port_file, cell_tag, memory_limit, "
+        "log_level, commit_timeout_ms, sync_wait_ms, authentication, peers");
     assert_refused(
         "authentication:\n  required: true\n",
         "2: unknown key \"required\"; allowed are require, root_token_file, peer_secret_file");

@@ -13,6 +13,8 @@
 
 TestSuite(http_server, .fini = abort_on_leaks);
 
+enum { HEAD_SIZE_MAX = 256 << 10 };
+
 // -- A service: echoes the body, after a detour over another thread if the path says so.
 
 static atomic_int begun_count;
@@ -128,14 +130,20 @@ static const struct http_handler HANDLER = {
     .on_closed = on_closed,
 };
 
-static struct http_server *open_server(int *ret_port)
+static struct http_server_options default_options(void)
 {
-    struct http_server_options options = {
+    return (struct http_server_options){
         .address = "127.0.0.1:0",
         .thread_count = 2,
         .connection_count_max = 100,
+        .head_size_max = HEAD_SIZE_MAX,
         .handler = &HANDLER,
     };
+}
+
+static struct http_server *open_server(int *ret_port)
+{
+    struct http_server_options options = default_options();
     struct http_server *server = NULL;
     assert_ok(http_server_open(&options, &server, ret_port));
     return server;
@@ -240,7 +248,7 @@ Test(http_server, decodes_the_query_and_takes_long_headers)
     CLEANUP(buffer_releasep) struct buffer request = {0};
     CLEANUP(buffer_releasep) struct buffer answer_text = {0};
     buffer_append_text(&request, "GET /header HTTP/1.1\r\nHost: x\r\nX-Long: ");
-    for (int i = 0; i < 262144; i++) buffer_append_byte(&request, 'x');
+    for (int i = 0; i < HEAD_SIZE_MAX; i++) buffer_append_byte(&request, 'x');
     buffer_append_text(&request, "\r\n\r\n");
     send_text(fd, buffer_slice(&request));
     receive(fd, "262144", &answer_text);
@@ -257,7 +265,7 @@ Test(http_server, refuses_a_head_that_is_too_large)
     CLEANUP(buffer_releasep) struct buffer request = {0};
     CLEANUP(buffer_releasep) struct buffer response = {0};
     buffer_append_text(&request, "GET /header HTTP/1.1\r\nHost: x\r\nX-Long: ");
-    for (int i = 0; i < HTTP_HEAD_SIZE_MAX - 65536; i++) buffer_append_byte(&request, 'x');
+    for (int i = 0; i < HEAD_SIZE_MAX - 49152; i++) buffer_append_byte(&request, 'x');
     send_text(fd, buffer_slice(&request));
     struct pollfd poller = {.fd = fd, .events = POLLIN};
     while (poll(&poller, 1, 1) == 0)
@@ -268,6 +276,28 @@ Test(http_server, refuses_a_head_that_is_too_large)
     receive(fd, "", &response);
     // What it had not read may make the connection break before we see the answer.
     if (response.size > 1) assert_has(&response, "HTTP/1.1 431");
+    close(fd);
+    http_server_close(server);
+}
+
+Test(http_server, takes_heads_up_to_the_size_it_is_told)
+{
+    struct http_server_options options = default_options();
+    options.head_size_max = 16 << 10;
+    struct http_server *server = NULL;
+    int port = 0;
+    assert_ok(http_server_open(&options, &server, &port));
+    int fd = connect_to(port);
+    for (int size = 16000; size <= 40000; size += 24000) {
+        CLEANUP(buffer_releasep) struct buffer request = {0};
+        CLEANUP(buffer_releasep) struct buffer response = {0};
+        buffer_append_text(&request, "GET /header HTTP/1.1\r\nHost: x\r\nX-Long: ");
+        for (int j = 0; j < size; j++) buffer_append_byte(&request, 'x');
+        buffer_append_text(&request, "\r\n\r\n");
+        send_text(fd, buffer_slice(&request));
+        receive(fd, "16000", &response);
+        assert_has(&response, size == 16000 ? "HTTP/1.1 200 OK" : "HTTP/1.1 431");
+    }
     close(fd);
     http_server_close(server);
 }
