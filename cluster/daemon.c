@@ -203,13 +203,12 @@ static void check_disk(struct daemon *daemon)
     struct loop *loop = &daemon->loop;
     if (loop->now_us < daemon->disk_check_at_us) return;
     daemon->disk_check_at_us = loop->now_us + DISK_CHECK_PERIOD_US;
+    struct cell *cell = &loop->machine->cell;
     struct error *error = rocks_store_check_space(daemon->store);
-    if (error && !loop->disk_error)
+    if (error && !cell->disk_error)
         log_error(&daemon->log, "Disk is almost full, refusing writes", LOG_CAUSE(error));
-    if (!error && loop->disk_error) log_info(&daemon->log, "Disk has room again");
-    error_free(loop->disk_error);
-    loop->disk_error = error;
-    loop->machine->cell.is_disk_full = error != NULL;
+    if (!error && cell->disk_error) log_info(&daemon->log, "Disk has room again");
+    cell_set_disk_error(cell, error);
 }
 
 // -------------------------------------------------------------------------------------------------
@@ -487,7 +486,6 @@ static void daemon_release(struct daemon *daemon)
     arr_free(daemon->reads);
     arr_free(daemon->methods);
     machine_free(daemon->loop.machine);
-    error_free(daemon->loop.disk_error);
     store_close(daemon->store);
     config_release(&daemon->config);
     arena_release(&daemon->secrets);

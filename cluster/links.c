@@ -153,10 +153,6 @@ static void on_message(void *context, struct rpc_stream *stream, struct slice by
     loop_tick(loop);
     if (link->is_failed) return;
     greet(link);
-    if (loop->disk_error && !link->neighbour) {
-        fail_link(link, error_copy(loop->disk_error)); // It carries rows.
-        return;
-    }
     struct message *message = NULL;
     struct error *error = replication_decode(bytes, &message);
     if (error) {

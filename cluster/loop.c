@@ -36,7 +36,8 @@ static bool takes_room(const struct request *request)
 static struct error *check_admission(const struct loop *loop, const struct request *request)
 {
     if (loop->is_stopping) return error_new(ERROR_RPC_UNAVAILABLE, "The server is being shut down");
-    if (loop->disk_error && takes_room(request)) return error_copy(loop->disk_error);
+    const struct error *disk_error = loop->machine->cell.disk_error;
+    if (disk_error && takes_room(request)) return error_copy(disk_error);
     if (loop->request_count > LOOP_REQUEST_COUNT_MAX) {
         struct error *error = error_new(ERROR_REQUEST_THROTTLED, "Too many requests are under way");
         return error_set_u64(error, "count_max", LOOP_REQUEST_COUNT_MAX);

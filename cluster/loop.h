@@ -21,7 +21,6 @@ struct loop {
     bool is_hurried;          // Something happened that the next turn must look at without waiting.
     bool is_stopping;         // New requests are refused.
     bool has_commanded;       // A command was answered: what it changed may concern the links.
-    struct error *disk_error; // Why writes are refused; NULL while there is room. Owned.
     uint64_t request_count;   // Under way.
     uint64_t request_size;    // Their bytes when they came.
 };

@@ -104,7 +104,7 @@ static void put_requests(const struct metrics_source *source, struct buffer *tex
         text,
         "retable_disk_full",
         "Whether writes are refused for lack of room.",
-        loop->disk_error != NULL);
+        machine->cell.disk_error != NULL);
 }
 
 // -------------------------------------------------------------------------------------------------

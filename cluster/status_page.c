@@ -203,7 +203,7 @@ void status_page_write(const struct status_source *source, struct buffer *html)
         cell->options.is_meta ? "coordinator" : "node",
         log_print_time(source->start_wall_us, time));
     buffer_print(html, "%s.</p>\n", log_print_time(source->now_wall_us, time));
-    const struct error *problems[] = {machine->coordinator.amnesia, source->loop->disk_error};
+    const struct error *problems[] = {machine->coordinator.amnesia, machine->cell.disk_error};
     for (size_t i = 0; i < 2; i++) {
         if (!problems[i]) continue;
         buffer_append_text(html, "<p class=bad>");

@@ -109,12 +109,19 @@ uint32_t cell_flags(const struct cell *cell)
     if (cell->config.is_safe_mode) flags |= CLUSTER_SAFE_MODE;
     if (cell->is_read_only) flags |= CLUSTER_READ_ONLY;
     if (!cell->config.tracker.is_incoming_enabled) flags |= CLUSTER_INCOMING_DISABLED;
-    if (cell->is_disk_full) flags |= CLUSTER_BUNDLE_FAILED;
+    if (cell->disk_error) flags |= CLUSTER_BUNDLE_FAILED;
     return flags;
+}
+
+void cell_set_disk_error(struct cell *cell, struct error *error)
+{
+    error_free(cell->disk_error);
+    cell->disk_error = error;
 }
 
 struct error *cell_check_writable(const struct cell *cell)
 {
+    if (cell->disk_error) return error_copy(cell->disk_error);
     if (!cell->config.is_safe_mode && !cell->is_read_only) return NULL;
     return error_wrap(
         error_new(
@@ -180,6 +187,7 @@ void cell_release(struct cell *cell)
     store_batch_release(&cell->batch);
     buffer_release(&cell->cluster_name);
     buffer_release(&cell->address);
+    error_free(cell->disk_error);
     cluster_config_release(&cell->config);
     error_free(TAKE(cell->fatal));
 }

@@ -76,11 +76,11 @@ struct cell {
     struct row_locks locks;
     struct cluster_config config; // //sys/@config.
     bool is_read_only;            // //sys/@hydra_read_only
-    bool is_disk_full;            // Says whoever has the store: rows are refused.
-    struct guid cluster_id;       // Random, from the first start on.
-    struct error *fatal;          // Why this process must stop; NULL while all is well.
-    struct effect *ready;         // May be performed now.
-    struct effect *gated;         // Wait for `durable_lsn`; in order of lsn.
+    struct error *disk_error; // The disk is full: why writes are refused; NULL while there is room.
+    struct guid cluster_id;   // Random, from the first start on.
+    struct error *fatal;      // Why this process must stop; NULL while all is well.
+    struct effect *ready;     // May be performed now.
+    struct effect *gated;     // Wait for `durable_lsn`; in order of lsn.
 };
 
 // Loads or makes what a cell has. `now_us`, `wall_us`: the time.
@@ -140,7 +140,11 @@ MUST_USE struct error *cell_read_config(struct cell *cell, const struct node *at
 // Why this cluster's replicas should not be chosen: a sum of enum cluster_flags.
 uint32_t cell_flags(const struct cell *cell);
 
-// Refuses writes of users and replicators while the cluster is in safe mode or read only: 901.
+// The disk is full, or with NULL has room again. The error is taken over.
+void cell_set_disk_error(struct cell *cell, struct error *error);
+
+// Refuses writes of users and replicators while the cluster is in safe mode or read only: 901; and
+// while its disk is full.
 MUST_USE struct error *cell_check_writable(const struct cell *cell);
 
 // A new timestamp, 0 (and an error to be made) if the ceiling does not allow one.

@@ -1,5 +1,5 @@
 // A disk that fails, for a daemon that is started with LD_PRELOAD: the n-th write or sync from now
-// on goes wrong in files below a folder.
+// on goes wrong in files below a folder; or it is full.
 //
 // Left out is sync_file_range: it promises nothing, and RocksDB asserts that a first one, a
 // question whether the system has it, succeeds.
@@ -7,6 +7,7 @@
 // RETABLE_FAULTS names a file FOLDER.faults, which the test and this library share as memory. It
 // belongs to storage_test.py, which knows its layout too.
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -34,6 +36,7 @@ struct faults {
     _Atomic int64_t fault;
     _Atomic int64_t countdown; // The call that brings it to 0 goes wrong; 0 or less: none.
     _Atomic int64_t hit_count;
+    _Atomic int64_t is_full; // Whether it says that it has no room.
 };
 
 static struct faults *faults;
@@ -99,4 +102,13 @@ int fsync(int fd)
 int fdatasync(int fd)
 {
     return is_hit(CALL_SYNC, fd) ? fail() : (int)syscall(SYS_fdatasync, fd);
+}
+
+int statvfs(const char *restrict path, struct statvfs *restrict disk)
+{
+    int (*real)(const char *, struct statvfs *) = NULL;
+    *(void **)&real = dlsym(RTLD_NEXT, "statvfs64"); // The name that the header gives it.
+    int result = real(path, disk);
+    if (result == 0 && faults && faults->is_full) disk->f_bavail = 0;
+    return result;
 }

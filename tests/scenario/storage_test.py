@@ -17,6 +17,7 @@ import signal
 import struct
 import sys
 import time
+import urllib.request
 
 import crash_test
 import retable
@@ -50,9 +51,9 @@ class Disk:
     def __init__(self, daemon):
         path = daemon.folder + ".faults"
         with open(path, "wb+") as file:
-            file.write(bytes(32))
+            file.write(bytes(40))
             file.flush()
-            self.memory = mmap.mmap(file.fileno(), 32)
+            self.memory = mmap.mmap(file.fileno(), 40)
         # ASan's library, where there is one, does not mind that ours comes first.
         options = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
         library = os.environ["RETABLE_FAULTY_DISK"]
@@ -65,6 +66,9 @@ class Disk:
 
     def disarm(self):
         self.memory[16:24] = bytes(8)
+
+    def set_full(self, is_full):
+        self.memory[32:40] = struct.pack("q", is_full)
 
     def hit_count(self):
         return struct.unpack("q", self.memory[24:32])[0]
@@ -305,6 +309,42 @@ def has_row(node, key):
     return node.lookup(SORTED, [{"key": key}]) == [{"key": key, "value": key}]
 
 
+# ---------------------------------------------------------------- a full disk
+
+
+def fill_up(primary, sync_node, async_node, disk, ids):
+    """A cluster whose disk is full takes no rows and says so, and the tracker chooses another one; when there is room it
+    gets what it missed. Modes are in the end what they were."""
+    options = SORTED + "/@replicated_table_options"
+    before = {info["cluster_name"]: info["mode"] for info in primary.get(SORTED + "/@replicas").values()}
+    assert before == {"sync": "sync", "async": "async"}, before
+
+    def sync_clusters():
+        return [info["cluster_name"] for info in primary.get(SORTED + "/@replicas").values() if info["mode"] == "sync"]
+
+    primary.run("unfreeze-table", SORTED, "--sync")
+    primary.run("set", options, "{enable_replicated_table_tracker=%true}")
+    disk.set_full(True)
+    until(lambda: sync_clusters() == ["async"], "the other cluster takes over")
+    health = "Tablet cell bundle health check failed for"
+    until(lambda: health in primary.run("tracker", "explain", SORTED), "the tracker knows why")
+    primary.insert(SORTED, [{"key": -10, "value": -10}])
+    assert not has_row(sync_node, -10)
+    assert "almost full" in sync_node.refused("create", "map_node", "//tmp/more")
+    metrics = urllib.request.urlopen("http://%s/metrics" % sync_node.http_address, timeout=retable.TIMEOUT_S)
+    assert "\nretable_disk_full 1\n" in metrics.read().decode()
+    disk.set_full(False)
+    until(lambda: has_row(sync_node, -10), "it gets what it missed")
+
+    primary.run("set", options, "{}")
+    primary.run("delete-rows", SORTED, "--format", "json", stdin='{"key":-10}')
+    for replica_id, info in primary.get(SORTED + "/@replicas").items():
+        primary.run("alter-table-replica", replica_id, "--mode", before[info["cluster_name"]])
+    until(lambda: not errors_of(primary, ids), "all is well")
+    until(lambda: not has_row(sync_node, -10) and not has_row(async_node, -10), "the row is gone")
+    primary.run("freeze-table", SORTED, "--sync")
+
+
 # ---------------------------------------------------------------- all of it
 
 
@@ -342,9 +382,12 @@ def test(world, dice):
     assert holds(async_node, contents), "the replicas differ"
     say("nothing was lost, %.0f s" % (time.monotonic() - start))
 
+    ids = [replica_id for pair in replicas.values() for replica_id in pair]
+    fill_up(primary, sync_node, async_node, disks[sync_node], ids)
+    say("a disk was full, %.0f s" % (time.monotonic() - start))
+
     for daemon in daemons:
         daemon.environment = None
-    ids = [replica_id for pair in replicas.values() for replica_id in pair]
 
     def is_well():
         return not errors_of(primary, ids)

@@ -228,6 +228,32 @@ Test(tracker, lag_grows_no_faster_than_the_clock)
     world_release(&world);
 }
 
+static void fill_disk(struct cell *cell)
+{
+    cell_set_disk_error(cell, error_new(ERROR_ACCOUNT_LIMIT_EXCEEDED, "Disk is almost full"));
+}
+
+Test(tracker, a_full_disk_refuses_rows_of_users_and_replicators)
+{
+    struct machine_world world;
+    const char *id = make(&world, "async", "{}");
+    const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
+    const char *errors = world_text(&world, "#%s/@error_count", id);
+    struct cell *cell = &world.nodes[REPLICA].machine->cell;
+    fill_disk(cell);
+    world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
+    world_wait(&world, META, errors, "1");
+    const char *text = world_do(&world, META, "get_tablet_errors", T, NULL);
+    cr_assert(strstr(text, "Disk is almost full") != NULL, "%s", text);
+    cr_assert(cell_flags(cell) == CLUSTER_BUNDLE_FAILED);
+    cell_set_disk_error(cell, NULL);
+    world_do(&world, META, "wait_replicas", T, NULL);
+    world_wait(&world, META, errors, "0");
+    fill_disk(&world.nodes[META].machine->cell);
+    assert_refused(&world, META, "insert_rows", rows, "{key=2;value=a}", 902, "almost full");
+    world_release(&world);
+}
+
 // The only bundle of a cluster is failed while its disk is full.
 Test(tracker, bundle_health_must_be_bad_several_times_in_a_row)
 {
@@ -238,29 +264,29 @@ Test(tracker, bundle_health_must_be_bad_several_times_in_a_row)
         "{enable_replicated_table_tracker=%true;max_sync_replica_count=1;min_sync_replica_count="
         "0}");
     struct cell *cell = &world.nodes[REPLICA].machine->cell;
-    cell->is_disk_full = true;
+    fill_disk(cell);
     wait_for_mode(&world, id, "async");
     assert_cause(&world, "Tablet cell bundle health check failed for ");
     assert_cause(&world, " times in a row");
-    cell->is_disk_full = false;
+    cell_set_disk_error(cell, NULL);
     wait_for_mode(&world, id, "sync");
     // One bad round is nothing, unless the setting says so.
     set(&world, META, TRACKER "/max_iterations_without_acceptable_bundle_health", "20");
-    cell->is_disk_full = true;
+    fill_disk(cell);
     world_run(&world, SECOND); // Ten rounds.
     assert_cause(&world, "\"health\"=\"good\"");
     assert_text(mode_of(&world, id), "sync");
-    cell->is_disk_full = false;
+    cell_set_disk_error(cell, NULL);
     world_run(&world, 200 * MS);
-    cell->is_disk_full = true; // They are counted anew.
+    fill_disk(cell); // They are counted anew.
     world_run(&world, SECOND);
     assert_text(mode_of(&world, id), "sync");
     world_run(&world, 2 * SECOND);
     assert_text(mode_of(&world, id), "async");
-    cell->is_disk_full = false;
+    cell_set_disk_error(cell, NULL);
     wait_for_mode(&world, id, "sync");
     set(&world, META, TRACKER "/max_iterations_without_acceptable_bundle_health", "0");
-    cell->is_disk_full = true;
+    fill_disk(cell);
     world_run(&world, 300 * MS);
     assert_text(mode_of(&world, id), "async");
     world_release(&world);
