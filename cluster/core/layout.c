@@ -174,3 +174,18 @@ struct layout_key layout_prefix(struct layout_key key, size_t size)
     key.size = size;
     return key;
 }
+
+struct store_iterator *layout_iterator_new(
+    struct store *store, enum store_family family, struct layout_key prefix)
+{
+    struct layout_key end = layout_after(prefix);
+    return store_iterator_new(store, NULL, family, layout_slice(&prefix), layout_slice(&end));
+}
+
+struct store_iterator *layout_iterate(
+    struct store *store, enum store_family family, struct layout_key prefix)
+{
+    struct store_iterator *iterator = layout_iterator_new(store, family, prefix);
+    store_iterator_seek(iterator, layout_slice(&prefix));
+    return iterator;
+}

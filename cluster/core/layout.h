@@ -21,6 +21,7 @@
 #pragma once
 
 #include "base/coding.h"
+#include "base/store.h"
 #include "model/guid.h"
 
 #define LAYOUT_KEY_MAX 64
@@ -58,3 +59,11 @@ struct layout_key layout_after(struct layout_key prefix);
 
 // Only the first `size` bytes of a key, as a prefix.
 struct layout_key layout_prefix(struct layout_key key, size_t size);
+
+// An iterator over all keys with this prefix, as store_iterator_new makes it: seek first.
+struct store_iterator *layout_iterator_new(
+    struct store *store, enum store_family family, struct layout_key prefix);
+
+// The same, at the first of them: to go through all.
+struct store_iterator *layout_iterate(
+    struct store *store, enum store_family family, struct layout_key prefix);

@@ -300,13 +300,10 @@ static struct error *load_tables(struct tree *tree)
 
 static struct error *load_objects(struct tree *tree, struct loaded_link **links)
 {
-    struct layout_key first = layout_prefix(layout_object(GUID_NULL), 1);
-    struct layout_key last = layout_after(first);
+    struct layout_key prefix = layout_prefix(layout_object(GUID_NULL), 1);
     CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator = store_iterator_new(
-        tree->store, NULL, STORE_META, layout_slice(&first), layout_slice(&last));
-    for (store_iterator_seek(iterator, layout_slice(&first)); store_iterator_is_valid(iterator);
-         store_iterator_next(iterator)) {
+    struct store_iterator *iterator = layout_iterate(tree->store, STORE_META, prefix);
+    for (; store_iterator_is_valid(iterator); store_iterator_next(iterator)) {
         struct loaded_link link = {0};
         arr_add(*links, link);
         TRY(decode_object(

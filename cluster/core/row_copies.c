@@ -112,13 +112,10 @@ void row_copies_drop(struct row_copies *copies)
 
 struct error *row_copies_recover(struct cell *cell)
 {
-    struct layout_key begin = layout_prefix(layout_unfinished(0), 1);
-    struct layout_key end = layout_after(begin);
+    struct layout_key prefix = layout_prefix(layout_unfinished(0), 1);
     CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator =
-        store_iterator_new(cell->store, NULL, STORE_META, layout_slice(&begin), layout_slice(&end));
-    for (store_iterator_seek(iterator, layout_slice(&begin)); store_iterator_is_valid(iterator);
-         store_iterator_next(iterator)) {
+    struct store_iterator *iterator = layout_iterate(cell->store, STORE_META, prefix);
+    for (; store_iterator_is_valid(iterator); store_iterator_next(iterator)) {
         struct slice key = store_iterator_key(iterator);
         struct reader reader = reader_from(slice_from(key.data + 1, key.size - 1));
         uint32_t number = get_big32(&reader);

@@ -376,13 +376,10 @@ static struct error *apply_prepared(struct cell *cell, struct slice key, struct 
 
 static struct error *recover_prepared(struct cell *cell)
 {
-    struct layout_key begin = layout_prefix(layout_prepared(0), 1);
-    struct layout_key end = layout_after(begin);
+    struct layout_key prefix = layout_prefix(layout_prepared(0), 1);
     CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator =
-        store_iterator_new(cell->store, NULL, STORE_META, layout_slice(&begin), layout_slice(&end));
-    for (store_iterator_seek(iterator, layout_slice(&begin)); store_iterator_is_valid(iterator);
-         store_iterator_next(iterator)) {
+    struct store_iterator *iterator = layout_iterate(cell->store, STORE_META, prefix);
+    for (; store_iterator_is_valid(iterator); store_iterator_next(iterator)) {
         TRY(apply_prepared(cell, store_iterator_key(iterator), store_iterator_value(iterator)));
     }
     return store_iterator_error(iterator);

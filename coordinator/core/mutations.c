@@ -202,13 +202,10 @@ void coordinator_keep_answer(
 struct error *mutations_load(struct coordinator *coordinator)
 {
     struct cell *cell = coordinator->cell;
-    struct layout_key begin = layout_prefix(layout_mutation(0), 1);
-    struct layout_key end = layout_after(begin);
+    struct layout_key prefix = layout_prefix(layout_mutation(0), 1);
     CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator =
-        store_iterator_new(cell->store, NULL, STORE_META, layout_slice(&begin), layout_slice(&end));
-    for (store_iterator_seek(iterator, layout_slice(&begin)); store_iterator_is_valid(iterator);
-         store_iterator_next(iterator)) {
+    struct store_iterator *iterator = layout_iterate(cell->store, STORE_META, prefix);
+    for (; store_iterator_is_valid(iterator); store_iterator_next(iterator)) {
         struct slice key = store_iterator_key(iterator);
         struct reader key_reader = reader_from(slice_from(key.data + 1, key.size - 1));
         uint64_t timestamp = get_big64(&key_reader);

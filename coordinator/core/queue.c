@@ -39,10 +39,7 @@ static struct error *decode_record(
 static struct store_iterator *new_iterator(const struct queue *queue)
 {
     struct layout_key first = layout_queue_record(queue->tablet_number, 0);
-    struct layout_key begin = layout_prefix(first, KEY_PREFIX_SIZE);
-    struct layout_key end = layout_after(begin);
-    return store_iterator_new(
-        queue->store, NULL, STORE_QUEUE, layout_slice(&begin), layout_slice(&end));
+    return layout_iterator_new(queue->store, STORE_QUEUE, layout_prefix(first, KEY_PREFIX_SIZE));
 }
 
 static struct error *has_abort_record(

@@ -203,12 +203,10 @@ static const char *describe_health(
 struct error *tracker_init(struct coordinator *coordinator)
 {
     struct cell *cell = coordinator->cell;
-    struct layout_key begin = layout_prefix(layout_history(0), 1);
-    struct layout_key end = layout_after(begin);
     struct layout_key last = layout_history(UINT64_MAX);
     CLEANUP(store_iterator_freep)
     struct store_iterator *iterator =
-        store_iterator_new(cell->store, NULL, STORE_META, layout_slice(&begin), layout_slice(&end));
+        layout_iterator_new(cell->store, STORE_META, layout_prefix(last, 1));
     coordinator->tracker.is_dirty = true;
     coordinator->tracker.ticked_at_us = cell->now_us;
     store_iterator_seek_for_prev(iterator, layout_slice(&last));
@@ -286,12 +284,10 @@ struct error *tracker_history(
     uint64_t count,
     struct node **ret_list)
 {
-    struct layout_key begin = layout_prefix(layout_history(0), 1);
-    struct layout_key end = layout_after(begin);
     struct layout_key last = layout_history(UINT64_MAX);
     CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator = store_iterator_new(
-        coordinator->cell->store, NULL, STORE_META, layout_slice(&begin), layout_slice(&end));
+    struct store_iterator *iterator =
+        layout_iterator_new(coordinator->cell->store, STORE_META, layout_prefix(last, 1));
     struct node *list = node_list(arena);
     for (store_iterator_seek_for_prev(iterator, layout_slice(&last));
          store_iterator_is_valid(iterator) && list->count < count;

@@ -454,13 +454,11 @@ static struct error *load_entry(
 static struct error *load_entries(
     struct sources *sources, struct source *source, struct source_tablet *tablet)
 {
-    struct layout_key begin = layout_source_record(source->replica_id, tablet->tablet_id, 0);
-    struct layout_key end = layout_after(layout_prefix(begin, begin.size - 8));
+    struct layout_key first = layout_source_record(source->replica_id, tablet->tablet_id, 0);
+    struct layout_key prefix = layout_prefix(first, first.size - 8);
     CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator = store_iterator_new(
-        sources->cell->store, NULL, STORE_META, layout_slice(&begin), layout_slice(&end));
-    for (store_iterator_seek(iterator, layout_slice(&begin)); store_iterator_is_valid(iterator);
-         store_iterator_next(iterator)) {
+    struct store_iterator *iterator = layout_iterate(sources->cell->store, STORE_META, prefix);
+    for (; store_iterator_is_valid(iterator); store_iterator_next(iterator)) {
         TRY(load_entry(
             source, tablet, store_iterator_key(iterator), store_iterator_value(iterator)));
     }
@@ -508,13 +506,10 @@ static struct error *load_source(struct sources *sources, struct slice key, stru
 struct error *sources_init(struct sources *sources, struct cell *cell)
 {
     *sources = (struct sources){.cell = cell};
-    struct layout_key begin = layout_prefix(layout_source_epoch(GUID_NULL), 1);
-    struct layout_key end = layout_after(begin);
+    struct layout_key prefix = layout_prefix(layout_source_epoch(GUID_NULL), 1);
     CLEANUP(store_iterator_freep)
-    struct store_iterator *iterator =
-        store_iterator_new(cell->store, NULL, STORE_META, layout_slice(&begin), layout_slice(&end));
-    for (store_iterator_seek(iterator, layout_slice(&begin)); store_iterator_is_valid(iterator);
-         store_iterator_next(iterator)) {
+    struct store_iterator *iterator = layout_iterate(cell->store, STORE_META, prefix);
+    for (; store_iterator_is_valid(iterator); store_iterator_next(iterator)) {
         TRY(load_source(sources, store_iterator_key(iterator), store_iterator_value(iterator)));
     }
     return store_iterator_error(iterator);
