@@ -122,19 +122,10 @@ static const struct trial TRIALS[] = {
 
 enum { TRIAL_COUNT = sizeof TRIALS / sizeof *TRIALS };
 
-static void ask(struct machine_world *world, const char *command, const char *parameters)
-{
-    world_do(world, META, command, parameters, NULL);
-}
-
-static void set(struct machine_world *world, const char *path, const char *value)
-{
-    world_do(world, META, "set", world_text(world, "{path=\"%s\"}", path), value);
-}
-
 static void make_table(struct machine_world *world, const char *name, const char *schema)
 {
-    ask(world,
+    world_ask(
+        world,
         "create",
         world_text(
             world,
@@ -156,14 +147,14 @@ static const char *start(struct machine_world *world)
     make_table(world, "q", "[{name=v;type=int64}]");
     static const char *const MOUNTED[] = {"s", "s2", "q"};
     for (size_t i = 0; i < sizeof MOUNTED / sizeof *MOUNTED; i++)
-        ask(world, "mount_table", world_text(world, "{path=\"//tmp/%s\"}", MOUNTED[i]));
+        world_ask(world, "mount_table", world_text(world, "{path=\"//tmp/%s\"}", MOUNTED[i]));
     world_do(world, META, "insert_rows", "{path=\"//tmp/s\"}", "{key=1}");
     world_do(world, META, "insert_rows", "{path=\"//tmp/q\"}", "{v=1};{v=2}");
-    set(world, "//tmp/d", "{y=1}");
-    set(world, "//tmp/d/@colour", "red");
-    set(world, "//tmp/n", "5");
-    ask(world, "create", "{type=document;path=\"//tmp/doc\";attributes={value={key=5}}}");
-    ask(world, "create", "{type=user;attributes={name=alice}}");
+    world_set(world, META, "//tmp/d", "{y=1}");
+    world_set(world, META, "//tmp/d/@colour", "red");
+    world_set(world, META, "//tmp/n", "5");
+    world_ask(world, "create", "{type=document;path=\"//tmp/doc\";attributes={value={key=5}}}");
+    world_ask(world, "create", "{type=user;attributes={name=alice}}");
     world->user = NULL;
     return id;
 }
@@ -193,10 +184,10 @@ static void restrict_to(
         list);
     char path[64];
     snprintf(path, sizeof path, "%s/@acl", object);
-    set(world, path, acl);
+    world_set(world, META, path, acl);
     if (strcmp(object, "/") == 0) return;
     snprintf(path, sizeof path, "%s/@inherit_acl", object);
-    set(world, path, "%false");
+    world_set(world, META, path, "%false");
 }
 
 // What is denied with a permission: changes of children need one of two.

@@ -4,44 +4,29 @@
 
 TestSuite(access, .fini = abort_on_leaks);
 
-static const char *ask(struct machine_world *world, const char *command, const char *parameters)
-{
-    return world_do(world, META, command, parameters, NULL);
-}
-
-static void set(struct machine_world *world, const char *path, const char *value)
-{
-    world_do(world, META, "set", world_text(world, "{path=\"%s\"}", path), value);
-}
-
-static void make_user(struct machine_world *world, const char *name)
-{
-    ask(world, "create", world_text(world, "{type=user;attributes={name=%s}}", name));
-}
-
 static void make_group(struct machine_world *world, const char *name)
 {
-    ask(world, "create", world_text(world, "{type=group;attributes={name=%s}}", name));
+    world_ask(world, "create", world_text(world, "{type=group;attributes={name=%s}}", name));
 }
 
 static void add(struct machine_world *world, const char *member, const char *group)
 {
-    ask(world, "add_member", world_text(world, "{member=%s;group=%s}", member, group));
+    world_ask(world, "add_member", world_text(world, "{member=%s;group=%s}", member, group));
 }
 
 static void make_folder(struct machine_world *world, const char *path)
 {
-    ask(world, "create", world_text(world, "{type=map_node;path=\"%s\"}", path));
+    world_ask(world, "create", world_text(world, "{type=map_node;path=\"%s\"}", path));
 }
 
 // "allow" or "deny".
 static const char *check(
     struct machine_world *world, const char *user, const char *permission, const char *path)
 {
-    const char *answer =
-        ask(world,
-            "check_permission",
-            world_text(world, "{user=%s;permission=%s;path=\"%s\"}", user, permission, path));
+    const char *answer = world_ask(
+        world,
+        "check_permission",
+        world_text(world, "{user=%s;permission=%s;path=\"%s\"}", user, permission, path));
     return strstr(answer, "\"action\"=\"allow\"") ? "allow" : "deny";
 }
 
@@ -50,9 +35,11 @@ Test(access, there_are_users_and_groups_from_the_beginning)
     struct machine_world world;
     world_init(&world, 1);
     assert_text(
-        ask(&world, "list", "{path=\"//sys/users\"}"), "[\"root\";\"replicator\";\"guest\";]");
+        world_ask(&world, "list", "{path=\"//sys/users\"}"),
+        "[\"root\";\"replicator\";\"guest\";]");
     assert_text(
-        ask(&world, "list", "{path=\"//sys/groups\"}"), "[\"everyone\";\"users\";\"superusers\";]");
+        world_ask(&world, "list", "{path=\"//sys/groups\"}"),
+        "[\"everyone\";\"users\";\"superusers\";]");
     const char *const cases[][2] = {
         {"//sys/groups/everyone/@members", "[\"users\";\"guest\";]"},
         {"//sys/groups/users/@members", "[\"superusers\";]"},
@@ -69,7 +56,7 @@ Test(access, there_are_users_and_groups_from_the_beginning)
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_text(world_get(&world, META, cases[i][0]), cases[i][1]);
-    make_user(&world, "alice");
+    world_create_user(&world, META, "alice");
     assert_text(world_get(&world, META, "//sys/users/alice/@member_of"), "[\"users\";]");
     assert_text(check(&world, "alice", "write", "//tmp"), "allow");
     assert_text(check(&world, "alice", "administer", "//tmp"), "allow");
@@ -86,26 +73,28 @@ Test(access, users_and_groups_are_made_joined_and_removed)
 {
     struct machine_world world;
     world_init(&world, 1);
-    make_user(&world, "alice");
-    make_user(&world, "bob");
+    world_create_user(&world, META, "alice");
+    world_create_user(&world, META, "bob");
     make_group(&world, "team");
     make_group(&world, "company");
     add(&world, "alice", "team");
     add(&world, "team", "company");
-    ask(&world, "create", "{type=user;attributes={name=alice};ignore_existing=%true}");
-    set(&world,
+    world_ask(&world, "create", "{type=user;attributes={name=alice};ignore_existing=%true}");
+    world_set(
+        &world,
+        META,
         "//tmp/@acl",
         "[{action=allow;subjects=[company];permissions=[read]};"
         "{action=deny;subjects=[alice;bob];permissions=[write]};"
         "{action=deny;subjects=[alice];permissions=[mount]}]");
-    set(&world, "//tmp/@owner", "alice");
+    world_set(&world, META, "//tmp/@owner", "alice");
     world_restart(&world, META);
     assert_text(
         world_get(&world, META, "//sys/users/alice/@member_of_closure"),
         "[\"users\";\"team\";\"everyone\";\"company\";]");
     assert_text(world_get(&world, META, "//sys/groups/company/@members"), "[\"team\";]");
     assert_text(world_get(&world, META, "//tmp/@owner"), "alice");
-    ask(&world, "remove", "{path=\"//sys/users/alice\"}");
+    world_ask(&world, "remove", "{path=\"//sys/users/alice\"}");
     assert_text(world_get(&world, META, "//sys/groups/team/@members"), "[]");
     assert_text(
         world_get(&world, META, "//sys/groups/users/@members"), "[\"superusers\";\"bob\";]");
@@ -118,10 +107,10 @@ Test(access, users_and_groups_are_made_joined_and_removed)
         "\"inheritance_mode\"=\"object_and_descendants\";};]");
     world_restart(&world, META);
     assert_text(world_get(&world, META, "//tmp/@acl/1/subjects"), "[\"bob\";]");
-    ask(&world, "remove_member", "{member=team;group=company}");
-    ask(&world, "remove", "{path=\"//sys/groups/team\"}");
+    world_ask(&world, "remove_member", "{member=team;group=company}");
+    world_ask(&world, "remove", "{path=\"//sys/groups/team\"}");
     assert_text(world_get(&world, META, "//sys/groups/company/@members"), "[]");
-    make_user(&world, "alice"); // Another one: nothing of the first is hers.
+    world_create_user(&world, META, "alice"); // Another one: nothing of the first is hers.
     assert_text(check(&world, "alice", "write", "//tmp"), "allow");
     world_release(&world);
 }
@@ -130,7 +119,7 @@ Test(access, bad_subjects_are_refused)
 {
     struct machine_world world;
     world_init(&world, 1);
-    make_user(&world, "alice");
+    world_create_user(&world, META, "alice");
     make_group(&world, "team");
     make_group(&world, "company");
     add(&world, "team", "company");
@@ -301,8 +290,8 @@ Test(access, entries_are_inherited_as_they_say)
 {
     struct machine_world world;
     world_init(&world, 1);
-    make_user(&world, "alice");
-    ask(&world, "create", "{type=map_node;path=\"//tmp/a/b/c\";recursive=%true}");
+    world_create_user(&world, META, "alice");
+    world_ask(&world, "create", "{type=map_node;path=\"//tmp/a/b/c\";recursive=%true}");
     static const char *const PATHS[] = {"//tmp/a", "//tmp/a/b", "//tmp/a/b/c"};
     static const struct {
         const char *mode;
@@ -314,7 +303,9 @@ Test(access, entries_are_inherited_as_they_say)
         {"immediate_descendants_only", {"allow", "deny", "allow"}},
     };
     for (size_t i = 0; i < sizeof CASES / sizeof *CASES; i++) {
-        set(&world,
+        world_set(
+            &world,
+            META,
             "//tmp/a/@acl",
             world_text(
                 &world,
@@ -327,14 +318,15 @@ Test(access, entries_are_inherited_as_they_say)
     assert_text(
         world_get(&world, META, "//tmp/a/b/@effective_acl/0/inheritance_mode"), "object_only");
     assert_text(world_get(&world, META, "//tmp/a/b/@effective_acl/1/subjects"), "[\"users\";]");
-    set(&world, "//tmp/a/b/@inherit_acl", "%false");
+    world_set(&world, META, "//tmp/a/b/@inherit_acl", "%false");
     assert_text(world_get(&world, META, "//tmp/a/b/c/@effective_acl"), "[]");
     assert_text(check(&world, "alice", "use", "//tmp/a/b/c"), "deny");
-    set(&world, "//tmp/a/b/@acl/end", "{action=allow;subjects=[alice];permissions=[use]}");
+    world_set(
+        &world, META, "//tmp/a/b/@acl/end", "{action=allow;subjects=[alice];permissions=[use]}");
     assert_text(check(&world, "alice", "use", "//tmp/a/b/c"), "allow");
-    ask(&world, "remove", "{path=\"//tmp/a/b/@acl/0\"}");
+    world_ask(&world, "remove", "{path=\"//tmp/a/b/@acl/0\"}");
     assert_text(check(&world, "alice", "use", "//tmp/a/b/c"), "deny");
-    ask(&world, "remove", "{path=\"//tmp/a/b/@inherit_acl\"}");
+    world_ask(&world, "remove", "{path=\"//tmp/a/b/@inherit_acl\"}");
     assert_text(check(&world, "alice", "use", "//tmp/a/b/c"), "allow");
     world_release(&world);
 }
@@ -343,33 +335,35 @@ Test(access, deny_beats_allow_and_groups_count)
 {
     struct machine_world world;
     world_init(&world, 1);
-    make_user(&world, "alice");
+    world_create_user(&world, META, "alice");
     make_group(&world, "team");
     make_group(&world, "company");
     make_folder(&world, "//tmp/a");
     add(&world, "team", "company");
-    set(&world,
+    world_set(
+        &world,
+        META,
         "//tmp/a/@acl",
         "[{action=allow;subjects=[alice];permissions=[write]};"
         "{action=deny;subjects=[company];permissions=[write]}]");
     assert_text(check(&world, "alice", "write", "//tmp/a"), "allow");
     add(&world, "alice", "team");
     assert_text(check(&world, "alice", "write", "//tmp/a"), "deny");
-    ask(&world, "remove_member", "{member=team;group=company}");
+    world_ask(&world, "remove_member", "{member=team;group=company}");
     assert_text(check(&world, "alice", "write", "//tmp/a"), "allow");
     add(&world, "team", "company");
     add(&world, "company", "superusers");
     assert_text(check(&world, "alice", "write", "//tmp/a"), "allow");
     // Root is one whatever groups say.
-    ask(&world, "remove_member", "{member=root;group=superusers}");
+    world_ask(&world, "remove_member", "{member=root;group=superusers}");
     assert_text(check(&world, "root", "write", "//sys"), "allow");
-    ask(&world, "add_member", "{member=root;group=superusers}");
+    world_ask(&world, "add_member", "{member=root;group=superusers}");
     // Which entry decided.
-    ask(&world, "remove_member", "{member=company;group=superusers}");
+    world_ask(&world, "remove_member", "{member=company;group=superusers}");
     const char *id = world_get(&world, META, "//tmp/a/@id");
     const char *group = world_get(&world, META, "//sys/groups/company/@id");
     assert_text(
-        ask(&world, "check_permission", "{user=alice;permission=write;path=\"//tmp/a\"}"),
+        world_ask(&world, "check_permission", "{user=alice;permission=write;path=\"//tmp/a\"}"),
         world_text(
             &world,
             "{\"action\"=\"deny\";\"object_id\"=\"%s\";\"object_name\"=\"//tmp/a\";\"subject_id\"="
@@ -377,10 +371,11 @@ Test(access, deny_beats_allow_and_groups_count)
             id,
             group));
     // full_read is more than read.
-    set(&world, "//tmp/a/@acl", "[{action=allow;subjects=[guest];permissions=[full_read]}]");
+    world_set(
+        &world, META, "//tmp/a/@acl", "[{action=allow;subjects=[guest];permissions=[full_read]}]");
     assert_text(check(&world, "guest", "read", "//tmp/a"), "allow");
     assert_text(
-        ask(&world, "check_permission", "{user=guest;permission=write;path=\"//tmp/a\"}"),
+        world_ask(&world, "check_permission", "{user=guest;permission=write;path=\"//tmp/a\"}"),
         "{\"action\"=\"deny\";}");
     world_release(&world);
 }
@@ -389,14 +384,15 @@ Test(access, refusals_say_what_is_missing_where)
 {
     struct machine_world world;
     world_init(&world, 1);
-    make_user(&world, "alice");
+    world_create_user(&world, META, "alice");
     make_folder(&world, "//tmp/a");
-    ask(&world,
+    world_ask(
+        &world,
         "create",
         "{type=table;path=\"//tmp/a/t\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}");
-    ask(&world, "mount_table", "{path=\"//tmp/a/t\"}");
+    world_ask(&world, "mount_table", "{path=\"//tmp/a/t\"}");
     const char *id = world_get(&world, META, "//tmp/a/t/@id");
-    set(&world, "//tmp/a/@inherit_acl", "%false");
+    world_set(&world, META, "//tmp/a/@inherit_acl", "%false");
     world.user = "alice";
     assert_refused(
         &world,
@@ -430,7 +426,7 @@ Test(access, refusals_say_what_is_missing_where)
         901,
         "\"write | modify_children\" permission for node //tmp/a is not allowed");
     world.user = NULL;
-    set(&world, "//tmp/a/@acl", "[{action=deny;subjects=[users];permissions=[read]}]");
+    world_set(&world, META, "//tmp/a/@acl", "[{action=deny;subjects=[users];permissions=[read]}]");
     world.user = "alice";
     assert_refused(
         &world,
@@ -462,23 +458,25 @@ Test(access, what_is_made_has_an_owner_and_maybe_an_acl)
 {
     struct machine_world world;
     world_init(&world, 1);
-    make_user(&world, "alice");
+    world_create_user(&world, META, "alice");
     world.user = "alice";
     make_folder(&world, "//tmp/a");
-    ask(&world,
+    world_ask(
+        &world,
         "create",
         "{type=map_node;path=\"//tmp/b\";attributes={inherit_acl=%false;colour=red;"
         "acl=[{action=allow;subjects=[alice];permissions=[read;administer]}]}}");
-    assert_text(ask(&world, "get_current_user", "{}"), "{\"user\"=\"alice\";}");
+    assert_text(world_ask(&world, "get_current_user", "{}"), "{\"user\"=\"alice\";}");
     assert_text(world_get(&world, META, "//tmp/a/@owner"), "alice");
     assert_text(world_get(&world, META, "//tmp/b/@owner"), "alice");
     assert_text(world_get(&world, META, "//tmp/b/@colour"), "red");
     assert_refused(&world, META, "set", "{path=\"//tmp/b/x\"}", "5", 901, "node //tmp/b");
-    set(&world, "//tmp/b/@acl/0/permissions/end", "write");
-    set(&world, "//tmp/b/x", "5");
+    world_set(&world, META, "//tmp/b/@acl/0/permissions/end", "write");
+    world_set(&world, META, "//tmp/b/x", "5");
     // A copy is open as its place is, unless it is to be as its source.
-    ask(&world, "copy", "{source_path=\"//tmp/b\";destination_path=\"//tmp/c\"}");
-    ask(&world,
+    world_ask(&world, "copy", "{source_path=\"//tmp/b\";destination_path=\"//tmp/c\"}");
+    world_ask(
+        &world,
         "copy",
         "{source_path=\"//tmp/b\";destination_path=\"//tmp/d\";preserve_acl=%true}");
     world.user = NULL;
@@ -491,7 +489,8 @@ Test(access, what_is_made_has_an_owner_and_maybe_an_acl)
         world_get(&world, META, "//tmp/d/@acl/0/permissions"),
         "[\"read\";\"write\";\"administer\";]");
     // Who may not administer a place makes no ACLs there.
-    set(&world, "//tmp/@acl", "[{action=deny;subjects=[alice];permissions=[administer]}]");
+    world_set(
+        &world, META, "//tmp/@acl", "[{action=deny;subjects=[alice];permissions=[administer]}]");
     world.user = "alice";
     assert_refused(
         &world,
@@ -510,7 +509,7 @@ Test(access, what_is_made_has_an_owner_and_maybe_an_acl)
         "{acl=[]}",
         901,
         "\"administer\"");
-    set(&world, "//tmp/a/@colour", "blue");
+    world_set(&world, META, "//tmp/a/@colour", "blue");
     world.user = NULL;
     world_release(&world);
 }
@@ -519,15 +518,15 @@ Test(access, what_may_not_be_read_is_not_shown)
 {
     struct machine_world world;
     world_init(&world, 1);
-    make_user(&world, "alice");
-    set(&world, "//tmp/a", "{open=1;closed={secret=2}}");
-    set(&world, "//tmp/a/closed/@inherit_acl", "%false");
+    world_create_user(&world, META, "alice");
+    world_set(&world, META, "//tmp/a", "{open=1;closed={secret=2}}");
+    world_set(&world, META, "//tmp/a/closed/@inherit_acl", "%false");
     world.user = "alice";
     assert_text(world_get(&world, META, "//tmp/a"), "{\"open\"=1;\"closed\"=#;}");
     assert_text(
-        ask(&world, "list", "{path=\"//tmp/a\";attributes=[type]}"),
+        world_ask(&world, "list", "{path=\"//tmp/a\";attributes=[type]}"),
         "[<\"type\"=\"int64_node\";>\"open\";\"closed\";]");
-    assert_text(ask(&world, "exists", "{path=\"//tmp/a/closed/secret\"}"), "%true");
+    assert_text(world_ask(&world, "exists", "{path=\"//tmp/a/closed/secret\"}"), "%true");
     assert_refused(&world, META, "get", "{path=\"//tmp/a/closed/secret\"}", NULL, 901, "secret");
     assert_refused(&world, META, "list", "{path=\"//tmp/a/closed\"}", NULL, 901, "closed");
     // Nor copied, nor removed with what may be.
@@ -559,16 +558,16 @@ Test(access, commands_of_a_batch_are_those_of_who_sends_it)
     struct machine_world world;
     world_init(&world, 1);
     world.user = "guest";
-    const char *results =
-        ask(&world,
-            "execute_batch",
-            "{requests=[{command=set;parameters={path=\"//tmp/a\"};input=5};"
-            "{command=get_current_user}]}");
+    const char *results = world_ask(
+        &world,
+        "execute_batch",
+        "{requests=[{command=set;parameters={path=\"//tmp/a\"};input=5};"
+        "{command=get_current_user}]}");
     cr_assert(
         ne(ptr, strstr(results, "Access denied for user \\\"guest\\\""), NULL), "%s", results);
     cr_assert(ne(ptr, strstr(results, "\"user\"=\"guest\""), NULL), "%s", results);
     world.user = NULL;
-    assert_text(ask(&world, "exists", "{path=\"//tmp/a\"}"), "%false");
+    assert_text(world_ask(&world, "exists", "{path=\"//tmp/a\"}"), "%false");
     world_release(&world);
 }
 
@@ -576,17 +575,18 @@ Test(access, rights_count_when_a_transaction_is_committed)
 {
     struct machine_world world;
     world_init(&world, 1);
-    make_user(&world, "alice");
-    ask(&world,
+    world_create_user(&world, META, "alice");
+    world_ask(
+        &world,
         "create",
         "{type=table;path=\"//tmp/t\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}");
-    ask(&world, "mount_table", "{path=\"//tmp/t\"}");
+    world_ask(&world, "mount_table", "{path=\"//tmp/t\"}");
     world.user = "alice";
-    const char *id = ask(&world, "start_transaction", "{type=tablet}");
+    const char *id = world_ask(&world, "start_transaction", "{type=tablet}");
     const char *rows = world_text(&world, "{path=\"//tmp/t\";transaction_id=%s}", id);
     world_do(&world, META, "insert_rows", rows, "{key=1}");
     world.user = NULL;
-    set(&world, "//tmp/t/@acl", "[{action=deny;subjects=[alice];permissions=[write]}]");
+    world_set(&world, META, "//tmp/t/@acl", "[{action=deny;subjects=[alice];permissions=[write]}]");
     world.user = "alice";
     assert_refused(&world, META, "insert_rows", rows, "{key=2}", 901, "\"write\" permission");
     assert_refused(
@@ -607,7 +607,7 @@ Test(access, a_read_is_checked_on_the_replicas_cluster_too)
     struct machine_world world;
     world_init(&world, 2);
     world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
-    make_user(&world, "alice");
+    world_create_user(&world, META, "alice");
     world.user = "alice";
     // Who is not known there cannot read there.
     assert_refused(
@@ -643,8 +643,8 @@ Test(access, a_replica_has_the_acl_of_its_table)
     struct machine_world world;
     world_init(&world, 2);
     const char *id = world_replicate(&world, "//tmp/t", "//tmp/r", "async");
-    make_user(&world, "alice");
-    set(&world, "//tmp/t/@acl", "[{action=deny;subjects=[alice];permissions=[read]}]");
+    world_create_user(&world, META, "alice");
+    world_set(&world, META, "//tmp/t/@acl", "[{action=deny;subjects=[alice];permissions=[read]}]");
     const char *effective = world_text(&world, "#%s/@effective_acl", id);
     assert_text(
         world_get(&world, META, effective), world_get(&world, META, "//tmp/t/@effective_acl"));
@@ -755,7 +755,7 @@ Test(access, a_transaction_is_refused_as_a_whole)
     start_replicated(&world, "sync");
     world_replicate(&world, "//tmp/t2", "//tmp/r2", "sync");
     world.user = "bob";
-    const char *id = ask(&world, "start_transaction", "{type=tablet}");
+    const char *id = world_ask(&world, "start_transaction", "{type=tablet}");
     world_do(
         &world,
         META,
@@ -834,7 +834,7 @@ Test(access, an_old_store_is_taken_over)
     world_restart(&world, META);
     world_run(&world, 5 * SECOND);
     assert_text(world_do(&world, META, "select_rows", SELECT_T, NULL), "{\"key\"=1;};\n");
-    make_user(&world, "alice");
+    world_create_user(&world, META, "alice");
     assert_text(check(&world, "alice", "write", "//tmp/t"), "allow");
     assert_text(check(&world, "alice", "write", "//sys"), "deny");
     assert_text(check(&world, "guest", "read", "//tmp/t"), "deny");

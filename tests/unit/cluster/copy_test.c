@@ -5,19 +5,9 @@ TestSuite(copy, .fini = abort_on_leaks);
 
 #define SCHEMA "[{name=k;type=int64;sort_order=ascending};{name=v;type=string}]"
 
-static const char *run(struct machine_world *world, const char *command, const char *parameters)
-{
-    return world_do(world, META, command, parameters, NULL);
-}
-
 static const char *get(struct machine_world *world, const char *path)
 {
-    return run(world, "get", world_text(world, "{path=\"%s\"}", path));
-}
-
-static void set(struct machine_world *world, const char *path, const char *value)
-{
-    world_do(world, META, "set", world_text(world, "{path=\"%s\"}", path), value);
+    return world_ask(world, "get", world_text(world, "{path=\"%s\"}", path));
 }
 
 static const char *both(struct machine_world *world, const char *from, const char *to)
@@ -46,13 +36,13 @@ Test(copy, of_map_nodes_takes_all_below_with_attributes)
 {
     struct machine_world world;
     world_init(&world, 1);
-    set(&world, "//tmp/a", "{b={c=5};d=x}");
-    set(&world, "//tmp/a/b/@mine", "7");
-    const char *quoted = run(&world, "copy", both(&world, "//tmp/a", "//tmp/e"));
+    world_set(&world, META, "//tmp/a", "{b={c=5};d=x}");
+    world_set(&world, META, "//tmp/a/b/@mine", "7");
+    const char *quoted = world_ask(&world, "copy", both(&world, "//tmp/a", "//tmp/e"));
     assert_text(get(&world, "//tmp/e"), "{\"b\"={\"c\"=5;};\"d\"=\"x\";}");
     assert_text(get(&world, "//tmp/e/b/@mine"), "7");
     assert_text(get(&world, "//tmp/e/@id"), quoted);
-    set(&world, "//tmp/e/b/c", "6");
+    world_set(&world, META, "//tmp/e/b/c", "6");
     assert_text(get(&world, "//tmp/a/b/c"), "5");
     world_restart(&world, META);
     assert_text(get(&world, "//tmp/e/b/c"), "6");
@@ -63,18 +53,20 @@ Test(copy, of_a_table_has_its_rows_and_history)
 {
     struct machine_world world;
     world_init(&world, 1);
-    run(&world,
+    world_ask(
+        &world,
         "create",
         "{type=table;path=\"//tmp/"
         "t\";attributes={dynamic=%true;pivot_keys=[[];[5]];mine=1;schema=" SCHEMA "}}");
     // Columns of an altered table are known by other ids than their places.
-    run(&world,
+    world_ask(
+        &world,
         "alter_table",
         "{path=\"//tmp/t\";schema=[{name=k;type=int64;sort_order=ascending};{name=n;type=int64};"
         "{name=v;type=string}]}");
     mount(&world, META, "//tmp/t");
     world_do(&world, META, "insert_rows", "{path=\"//tmp/t\"}", "{k=1;v=a;n=3};{k=7;v=b}");
-    const char *then = run(&world, "generate_timestamp", "{}");
+    const char *then = world_ask(&world, "generate_timestamp", "{}");
     world_do(&world, META, "insert_rows", "{path=\"//tmp/t\"}", "{k=1;v=c}");
     const char *parameters = both(&world, "//tmp/t", "//tmp/u");
     assert_refused(
@@ -85,9 +77,9 @@ Test(copy, of_a_table_has_its_rows_and_history)
         NULL,
         1706,
         "Cannot copy dynamic table since not all tablets are frozen or unmounted");
-    run(&world, "freeze_table", "{path=\"//tmp/t\"}");
-    run(&world, "copy", parameters);
-    run(&world, "unfreeze_table", "{path=\"//tmp/t\"}");
+    world_ask(&world, "freeze_table", "{path=\"//tmp/t\"}");
+    world_ask(&world, "copy", parameters);
+    world_ask(&world, "unfreeze_table", "{path=\"//tmp/t\"}");
     world_do(&world, META, "insert_rows", "{path=\"//tmp/t\"}", "{k=8}");
     assert_text(get(&world, "//tmp/u/@tablet_state"), "\"unmounted\"");
     assert_text(get(&world, "//tmp/u/@pivot_keys"), "[[];[5;];]");
@@ -110,22 +102,23 @@ Test(copy, of_an_ordered_table_goes_on_where_its_source_ended)
 {
     struct machine_world world;
     world_init(&world, 1);
-    run(&world,
+    world_ask(
+        &world,
         "create",
         "{type=table;path=\"//tmp/t\";attributes={dynamic=%true;schema=[{name=v;type=string}]}}");
     mount(&world, META, "//tmp/t");
     world_do(&world, META, "insert_rows", "{path=\"//tmp/t\"}", "{v=a};{v=b};{v=c}");
-    run(&world, "trim_rows", "{path=\"//tmp/t\";tablet_index=0;trimmed_row_count=1}");
+    world_ask(&world, "trim_rows", "{path=\"//tmp/t\";tablet_index=0;trimmed_row_count=1}");
     unmount(&world, META, "//tmp/t");
-    run(&world, "copy", both(&world, "//tmp/t", "//tmp/u"));
-    run(&world, "remove", "{path=\"//tmp/t\"}");
+    world_ask(&world, "copy", both(&world, "//tmp/t", "//tmp/u"));
+    world_ask(&world, "remove", "{path=\"//tmp/t\"}");
     world_restart(&world, META);
     assert_text(get(&world, "//tmp/u/@tablets/0/trimmed_row_count"), "1");
     mount(&world, META, "//tmp/u");
     world_do(&world, META, "insert_rows", "{path=\"//tmp/u\"}", "{v=d}");
     const char *query = "{query=\"[$row_index] as i, v from [//tmp/u]\"}";
     assert_text(
-        run(&world, "select_rows", query),
+        world_ask(&world, "select_rows", query),
         "{\"i\"=1;\"v\"=\"b\";};\n{\"i\"=2;\"v\"=\"c\";};\n{\"i\"=3;\"v\"=\"d\";};\n");
     world_release(&world);
 }
@@ -155,7 +148,7 @@ Test(copy, of_a_replicated_table_has_clones_of_replicas_that_start_disabled_at_t
     struct machine_world world;
     world_init(&world, 2);
     const char *id = world_replicate(&world, "//tmp/t", "//tmp/r", "async");
-    const char *quoted = run(
+    const char *quoted = world_ask(
         &world,
         "create",
         "{type=table_replica;attributes={table_path=\"//tmp/t\";cluster_name=replica;replica_path="
@@ -177,7 +170,7 @@ Test(copy, of_a_replicated_table_has_clones_of_replicas_that_start_disabled_at_t
     unmount(&world, META, "//tmp/t");
     const char *before = get(&world, world_text(&world, "#%s/@tablets/0", plain));
 
-    run(&world, "copy", both(&world, "//tmp/t", "//tmp/copy"));
+    world_ask(&world, "copy", both(&world, "//tmp/t", "//tmp/copy"));
     assert_text(get(&world, "//tmp/copy/@tablets/0/flushed_row_count"), "2");
     const char *clone = clone_of(&world, "//tmp/plain");
     cr_assert(ne(str, (char *)clone, (char *)plain));
@@ -210,7 +203,7 @@ Test(copy, of_a_replicated_table_has_clones_of_replicas_that_start_disabled_at_t
     // Enabled, it goes on with what is new, and does not replay the rest.
     world_do(&world, REPLICA, "delete_rows", "{path=\"//tmp/plain\"}", "{key=1}");
     mount(&world, META, "//tmp/copy");
-    run(&world, "enable_table_replica", world_text(&world, "{replica_id=\"%s\"}", clone));
+    world_ask(&world, "enable_table_replica", world_text(&world, "{replica_id=\"%s\"}", clone));
     world_do(
         &world,
         META,
@@ -227,7 +220,7 @@ Test(copy, of_a_replicated_table_has_clones_of_replicas_that_start_disabled_at_t
 
     // The other clone's table follows the source still.
     const char *other = clone_of(&world, "//tmp/r");
-    run(&world, "enable_table_replica", world_text(&world, "{replica_id=\"%s\"}", other));
+    world_ask(&world, "enable_table_replica", world_text(&world, "{replica_id=\"%s\"}", other));
     world_wait(&world, META, world_text(&world, "#%s/@error_count", other), "1");
     mount(&world, META, "//tmp/t");
     world_do(&world, META, "insert_rows", no_sync, "{key=9}");
@@ -259,7 +252,7 @@ static void make_large(struct machine_world *world, const char *type, int node_c
         "{type=%s;path=\"//tmp/a\";attributes={dynamic=%%true;pivot_keys=[[];[5]];schema=" SCHEMA
         "}}",
         type);
-    run(world, "create", parameters);
+    world_ask(world, "create", parameters);
     mount(world, META, "//tmp/a");
     fill(world, "//tmp/a", 20);
     unmount(world, META, "//tmp/a");
@@ -298,7 +291,7 @@ Test(copy, of_a_large_table_goes_in_steps_and_is_there_as_a_whole)
     make_large(&world, "table", 1);
     struct request *request = begin_copy(&world);
     for (int j = 0; j < 3; j++) { // Other things go on meanwhile.
-        assert_text(run(&world, "exists", "{path=\"//tmp/b\"}"), "%false");
+        assert_text(world_ask(&world, "exists", "{path=\"//tmp/b\"}"), "%false");
         world_run(&world, MS);
         cr_assert(not(world_is_answered(&world, request)));
     }
@@ -307,13 +300,13 @@ Test(copy, of_a_large_table_goes_in_steps_and_is_there_as_a_whole)
     for (int i = 0; i < 2; i++) {
         mount(&world, META, i == 0 ? "//tmp/a" : "//tmp/b");
         const char *query = world_text(&world, COUNT, i == 0 ? "//tmp/a" : "//tmp/b");
-        assert_text(run(&world, "select_rows", query), ALL);
+        assert_text(world_ask(&world, "select_rows", query), ALL);
     }
     // They are two tables.
     world_do(&world, META, "delete_rows", "{path=\"//tmp/a\"}", "{k=1}");
-    assert_text(run(&world, "select_rows", world_text(&world, COUNT, "//tmp/b")), ALL);
+    assert_text(world_ask(&world, "select_rows", world_text(&world, COUNT, "//tmp/b")), ALL);
     world_restart(&world, META);
-    assert_text(run(&world, "select_rows", world_text(&world, COUNT, "//tmp/b")), ALL);
+    assert_text(world_ask(&world, "select_rows", world_text(&world, COUNT, "//tmp/b")), ALL);
     world_release(&world);
 }
 
@@ -323,11 +316,11 @@ Test(copy, of_a_large_log_is_replicated_as_the_original)
     make_large(&world, "replicated_table", 2);
     world_finish(&world, begin_copy(&world));
     mount(&world, META, "//tmp/b");
-    const char *quoted =
-        run(&world,
-            "create",
-            "{type=table_replica;attributes={table_path=\"//tmp/b\";cluster_name=replica;"
-            "replica_path=\"//tmp/r\";enabled=%true}}");
+    const char *quoted = world_ask(
+        &world,
+        "create",
+        "{type=table_replica;attributes={table_path=\"//tmp/b\";cluster_name=replica;"
+        "replica_path=\"//tmp/r\";enabled=%true}}");
     const char *attributes = world_text(
         &world,
         "{type=table;path=\"//tmp/r\";attributes={dynamic=%%true;schema=" SCHEMA
@@ -361,9 +354,9 @@ Test(copy, that_does_not_end_leaves_nothing)
         world_run(&world, MS);
         cr_assert(count_keys(&world) > before);
         if (i == 0) { // What was copied so far is durable with this.
-            run(&world, "create", "{type=map_node;path=\"//tmp/x\"}");
+            world_ask(&world, "create", "{type=map_node;path=\"//tmp/x\"}");
             world_restart(&world, META);
-            assert_text(run(&world, "exists", "{path=\"//tmp/x\"}"), "%true");
+            assert_text(world_ask(&world, "exists", "{path=\"//tmp/x\"}"), "%true");
         }
         if (i == 1 || i == 2) mount(&world, META, "//tmp/a");
         if (i == 1) {
@@ -371,13 +364,13 @@ Test(copy, that_does_not_end_leaves_nothing)
             before++; // Another version.
             unmount(&world, META, "//tmp/a");
         }
-        if (i == 3) run(&world, "create", "{type=map_node;path=\"//tmp/b\"}");
-        if (i == 4) run(&world, "remove", "{path=\"//tmp/a\"}");
+        if (i == 3) world_ask(&world, "create", "{type=map_node;path=\"//tmp/b\"}");
+        if (i == 4) world_ask(&world, "remove", "{path=\"//tmp/a\"}");
         if (TEXTS[i]) {
             cr_assert(world_finish(&world, request) == NULL);
             cr_assert(error_says(world.error, 0, TEXTS[i]), "%s", TEXTS[i]);
         }
-        if (i != 3) assert_text(run(&world, "exists", "{path=\"//tmp/b\"}"), "%false");
+        if (i != 3) assert_text(world_ask(&world, "exists", "{path=\"//tmp/b\"}"), "%false");
         world_run(&world, SECOND);
         uint64_t expected = i == 4 ? 0 : before;
         cr_assert(eq(u64, count_keys(&world), expected), "case %d", i);
@@ -389,7 +382,8 @@ Test(copy, move_gives_a_node_another_place_and_keeps_its_id)
 {
     struct machine_world world;
     world_init(&world, 1);
-    run(&world,
+    world_ask(
+        &world,
         "create",
         "{type=table;path=\"//tmp/a/t\";recursive=%true;attributes={dynamic=%true;schema=" SCHEMA
         "}}");
@@ -405,8 +399,8 @@ Test(copy, move_gives_a_node_another_place_and_keeps_its_id)
         "Cannot move dynamic");
     unmount(&world, META, "//tmp/a/t");
     const char *id = get(&world, "//tmp/a/t/@id");
-    run(&world, "move", both(&world, "//tmp/a", "//tmp/b"));
-    assert_text(run(&world, "exists", "{path=\"//tmp/a\"}"), "%false");
+    world_ask(&world, "move", both(&world, "//tmp/a", "//tmp/b"));
+    assert_text(world_ask(&world, "exists", "{path=\"//tmp/a\"}"), "%false");
     assert_text(get(&world, "//tmp/b/t/@id"), id);
     assert_text(get(&world, "//tmp/b/t/@path"), "\"//tmp/b/t\"");
     world_restart(&world, META);
@@ -419,9 +413,10 @@ Test(copy, and_move_are_refused_with_reasons)
 {
     struct machine_world world;
     world_init(&world, 1);
-    set(&world, "//tmp/a", "{b=1}");
-    set(&world, "//tmp/c", "2");
-    run(&world,
+    world_set(&world, META, "//tmp/a", "{b=1}");
+    world_set(&world, META, "//tmp/c", "2");
+    world_ask(
+        &world,
         "create",
         "{type=replicated_table;path=\"//tmp/q\";attributes={dynamic=%true;schema=" SCHEMA "}}");
     const struct {
@@ -457,10 +452,11 @@ Test(copy, and_move_are_refused_with_reasons)
     }
     const char *again =
         "{source_path=\"//tmp/a\";destination_path=\"//tmp/c\";ignore_existing=%true}";
-    assert_text(run(&world, "copy", again), get(&world, "//tmp/c/@id"));
-    run(&world, "copy", "{source_path=\"//tmp/a\";destination_path=\"//tmp/c\";force=%true}");
+    assert_text(world_ask(&world, "copy", again), get(&world, "//tmp/c/@id"));
+    world_ask(&world, "copy", "{source_path=\"//tmp/a\";destination_path=\"//tmp/c\";force=%true}");
     assert_text(get(&world, "//tmp/c"), "{\"b\"=1;}");
-    run(&world,
+    world_ask(
+        &world,
         "move",
         "{source_path=\"//tmp/a\";destination_path=\"//tmp/m/n/a\";recursive=%true}");
     assert_text(get(&world, "//tmp/m/n/a/b"), "1");
@@ -471,11 +467,12 @@ Test(copy, links_lead_to_other_nodes)
 {
     struct machine_world world;
     world_init(&world, 1);
-    set(&world, "//tmp/a", "{b={c=1}}");
-    const char *quoted = run(&world, "link", "{target_path=\"//tmp/a/b\";link_path=\"//tmp/l\"}");
-    run(&world, "link", "{target_path=\"//tmp/l\";link_path=\"//tmp/l2\"}");
+    world_set(&world, META, "//tmp/a", "{b={c=1}}");
+    const char *quoted =
+        world_ask(&world, "link", "{target_path=\"//tmp/a/b\";link_path=\"//tmp/l\"}");
+    world_ask(&world, "link", "{target_path=\"//tmp/l\";link_path=\"//tmp/l2\"}");
     assert_text(get(&world, "//tmp/l2/c"), "1");
-    set(&world, "//tmp/l/d", "2");
+    world_set(&world, META, "//tmp/l/d", "2");
     assert_text(get(&world, "//tmp/a/b/d"), "2");
     assert_text(get(&world, "//tmp/l/@path"), "\"//tmp/a/b\"");
     assert_text(get(&world, "//tmp/l&/@type"), "\"link\"");
@@ -485,17 +482,17 @@ Test(copy, links_lead_to_other_nodes)
     assert_text(get(&world, "//tmp/l&"), "#");
 
     // A link without its target is broken; removing it does not touch the target.
-    run(&world, "move", both(&world, "//tmp/a", "//tmp/z"));
+    world_ask(&world, "move", both(&world, "//tmp/a", "//tmp/z"));
     assert_text(get(&world, "//tmp/l&/@broken"), "%true");
-    assert_text(run(&world, "exists", "{path=\"//tmp/l2\"}"), "%false");
+    assert_text(world_ask(&world, "exists", "{path=\"//tmp/l2\"}"), "%false");
     assert_refused(&world, META, "get", "{path=\"//tmp/l/c\"}", NULL, 500, "which does not exist");
     assert_refused(&world, META, "set", "{path=\"//tmp/l\"}", "1", 500, "which does not exist");
     world_restart(&world, META);
-    run(&world, "move", both(&world, "//tmp/z", "//tmp/a"));
+    world_ask(&world, "move", both(&world, "//tmp/z", "//tmp/a"));
     assert_text(get(&world, "//tmp/l2/c"), "1");
-    run(&world, "remove", "{path=\"//tmp/l2\"}");
-    assert_text(run(&world, "exists", "{path=\"//tmp/l\"}"), "%true");
-    run(&world, "copy", both(&world, "//tmp/l", "//tmp/l3"));
+    world_ask(&world, "remove", "{path=\"//tmp/l2\"}");
+    assert_text(world_ask(&world, "exists", "{path=\"//tmp/l\"}"), "%true");
+    world_ask(&world, "copy", both(&world, "//tmp/l", "//tmp/l3"));
     assert_text(get(&world, "//tmp/l3&/@type"), "\"link\"");
 
     const struct {
@@ -517,7 +514,7 @@ Test(copy, links_lead_to_other_nodes)
         assert_refused(
             &world, META, "link", cases[i].parameters, NULL, cases[i].code, cases[i].text);
     }
-    run(&world, "link", "{target_path=\"//tmp/a\";link_path=\"//tmp/l\";force=%true}");
+    world_ask(&world, "link", "{target_path=\"//tmp/a\";link_path=\"//tmp/l\";force=%true}");
     assert_text(get(&world, "//tmp/l/b/c"), "1");
     world_release(&world);
 }
@@ -526,11 +523,11 @@ Test(copy, links_in_a_circle_lead_nowhere)
 {
     struct machine_world world;
     world_init(&world, 1);
-    set(&world, "//tmp/a", "1");
-    run(&world, "link", "{target_path=\"//tmp/a\";link_path=\"//tmp/l\"}");
-    run(&world, "link", "{target_path=\"//tmp/l\";link_path=\"//tmp/m\"}");
-    run(&world, "link", "{target_path=\"//tmp/m\";link_path=\"//tmp/l\";force=%true}");
-    assert_text(run(&world, "exists", "{path=\"//tmp/l\"}"), "%false");
+    world_set(&world, META, "//tmp/a", "1");
+    world_ask(&world, "link", "{target_path=\"//tmp/a\";link_path=\"//tmp/l\"}");
+    world_ask(&world, "link", "{target_path=\"//tmp/l\";link_path=\"//tmp/m\"}");
+    world_ask(&world, "link", "{target_path=\"//tmp/m\";link_path=\"//tmp/l\";force=%true}");
+    assert_text(world_ask(&world, "exists", "{path=\"//tmp/l\"}"), "%false");
     assert_text(get(&world, "//tmp/l&/@broken"), "%true");
     world_release(&world);
 }

@@ -3,11 +3,6 @@
 
 TestSuite(documents, .fini = abort_on_leaks);
 
-static void set(struct machine_world *world, const char *path, const char *value)
-{
-    world_do(world, META, "set", world_text(world, "{path=\"%s\"}", path), value);
-}
-
 static void drop(struct machine_world *world, const char *path)
 {
     world_do(world, META, "remove", world_text(world, "{path=\"%s\"}", path), NULL);
@@ -24,12 +19,12 @@ Test(documents, hold_any_value_and_can_be_changed_within)
     world_init(&world, 1);
     world_do(&world, META, "create", "{type=document;path=\"//tmp/d\"}", NULL);
     assert_text(get(&world, "//tmp/d"), "#");
-    set(&world, "//tmp/d", "{a={b=[1;2]};c=x}");
+    world_set(&world, META, "//tmp/d", "{a={b=[1;2]};c=x}");
     assert_text(get(&world, "//tmp/d/@type"), "\"document\"");
     assert_text(get(&world, "//tmp/d/a/b/-1"), "2");
-    set(&world, "//tmp/d/a/b/0", "{k=v}");
-    set(&world, "//tmp/d/a/b/end", "3");
-    set(&world, "//tmp/d/new", "%true");
+    world_set(&world, META, "//tmp/d/a/b/0", "{k=v}");
+    world_set(&world, META, "//tmp/d/a/b/end", "3");
+    world_set(&world, META, "//tmp/d/new", "%true");
     assert_text(
         get(&world, "//tmp/d"),
         "{\"a\"={\"b\"=[{\"k\"=\"v\";};2;3;];};\"c\"=\"x\";\"new\"=%true;}");
@@ -42,7 +37,7 @@ Test(documents, hold_any_value_and_can_be_changed_within)
     assert_text(world_do(&world, META, "exists", "{path=\"//tmp/d/a/b\"}", NULL), "%true");
     world_restart(&world, META);
     assert_text(get(&world, "//tmp/d"), "{\"a\"={\"b\"=[2;3;];};\"new\"=%true;}");
-    set(&world, "//tmp/d", "5");
+    world_set(&world, META, "//tmp/d", "5");
     assert_text(get(&world, "//tmp/d/@type"), "\"document\"");
     world_release(&world);
 }
@@ -127,7 +122,7 @@ Test(documents, and_other_nodes_are_created_with_values)
         assert_text(get(&world, world_text(&world, "%s/@mine", path)), "1");
         assert_text(world_get(&world, META, world_text(&world, "%s/@type", path)), cases[i].type);
     }
-    set(&world, "//tmp/n5/0", "b");
+    world_set(&world, META, "//tmp/n5/0", "b");
     assert_text(get(&world, "//tmp/n5"), "[\"b\";\"a\";]");
     world_release(&world);
 }

@@ -390,6 +390,22 @@ const char *world_text(struct machine_world *world, const char *format, ...)
     return arena_copy(&world->arena, slice_from(text, (size_t)size)).data;
 }
 
+const char *world_ask(struct machine_world *world, const char *command, const char *parameters)
+{
+    return world_do(world, META, command, parameters, NULL);
+}
+
+void world_set(struct machine_world *world, int node, const char *path, const char *value)
+{
+    world_do(world, node, "set", world_text(world, "{path=\"%s\"}", path), value);
+}
+
+void world_create_user(struct machine_world *world, int node, const char *name)
+{
+    const char *parameters = world_text(world, "{type=user;attributes={name=%s}}", name);
+    world_do(world, node, "create", parameters, NULL);
+}
+
 const char *world_get(struct machine_world *world, int node, const char *path)
 {
     const char *output =

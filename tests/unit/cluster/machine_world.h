@@ -78,6 +78,15 @@ const char *world_do(
     const char *parameters,
     const char *input);
 
+// A command on META without input, which must succeed.
+const char *world_ask(struct machine_world *world, const char *command, const char *parameters);
+
+// Sets a node or an attribute.
+void world_set(struct machine_world *world, int node, const char *path, const char *value);
+
+// Makes a user on a cluster.
+void world_create_user(struct machine_world *world, int node, const char *name);
+
 // Prints into the world's memory.
 PRINTF_LIKE(2, 3) const char *world_text(struct machine_world *world, const char *format, ...);
 

@@ -3,11 +3,6 @@
 
 TestSuite(repeats, .fini = abort_on_leaks);
 
-static const char *ask(struct machine_world *world, const char *command, const char *parameters)
-{
-    return world_do(world, META, command, parameters, NULL);
-}
-
 static void refuse(
     struct machine_world *world, const char *command, const char *parameters, int code)
 {
@@ -20,14 +15,14 @@ Test(repeats, are_answered_like_the_first)
     struct machine_world world;
     world_init(&world, 1);
     const char *create = "{type=map_node;path=\"//tmp/a\";mutation_id=\"1-2-3-4\"}";
-    const char *id = world_text(&world, "%s", ask(&world, "create", create));
-    assert_text(ask(&world, "create", create), id);
+    const char *id = world_text(&world, "%s", world_ask(&world, "create", create));
+    assert_text(world_ask(&world, "create", create), id);
     const char *removal = "{path=\"//tmp/a\";mutation_id=\"1-2-3-5\"}";
-    ask(&world, "remove", removal);
-    ask(&world, "create", "{type=map_node;path=\"//tmp/a\"}");
-    ask(&world, "remove", removal); // Says that it is done, and does nothing.
-    assert_text(ask(&world, "exists", "{path=\"//tmp/a\"}"), "%true");
-    assert_text(ask(&world, "create", create), id);
+    world_ask(&world, "remove", removal);
+    world_ask(&world, "create", "{type=map_node;path=\"//tmp/a\"}");
+    world_ask(&world, "remove", removal); // Says that it is done, and does nothing.
+    assert_text(world_ask(&world, "exists", "{path=\"//tmp/a\"}"), "%true");
+    assert_text(world_ask(&world, "create", create), id);
     world_release(&world);
 }
 
@@ -36,11 +31,11 @@ Test(repeats, hear_the_same_error)
     struct machine_world world;
     world_init(&world, 1);
     const char *create = "{type=map_node;path=\"//tmp/a\";mutation_id=\"1-2-3-4\"}";
-    ask(&world, "create", "{type=map_node;path=\"//tmp/a\"}");
+    world_ask(&world, "create", "{type=map_node;path=\"//tmp/a\"}");
     refuse(&world, "create", create, 501);
-    ask(&world, "remove", "{path=\"//tmp/a\"}");
+    world_ask(&world, "remove", "{path=\"//tmp/a\"}");
     refuse(&world, "create", create, 501);
-    assert_text(ask(&world, "exists", "{path=\"//tmp/a\"}"), "%false");
+    assert_text(world_ask(&world, "exists", "{path=\"//tmp/a\"}"), "%false");
     world_release(&world);
 }
 
@@ -49,17 +44,18 @@ Test(repeats, are_known_after_a_crash)
     struct machine_world world;
     world_init(&world, 1);
     const char *create = "{type=map_node;path=\"//tmp/a\";mutation_id=\"1-2-3-4\"}";
-    const char *id = world_text(&world, "%s", ask(&world, "create", create));
+    const char *id = world_text(&world, "%s", world_ask(&world, "create", create));
     const char *start = "{type=tablet;mutation_id=\"1-2-3-6\"}";
-    const char *transaction = world_text(&world, "%s", ask(&world, "start_transaction", start));
-    assert_text(ask(&world, "start_transaction", start), transaction);
+    const char *transaction =
+        world_text(&world, "%s", world_ask(&world, "start_transaction", start));
+    assert_text(world_ask(&world, "start_transaction", start), transaction);
     const char *abort_it =
         world_text(&world, "{transaction_id=%s;mutation_id=\"1-2-3-7\"}", transaction);
-    ask(&world, "abort_transaction", abort_it);
-    ask(&world, "abort_transaction", abort_it);
+    world_ask(&world, "abort_transaction", abort_it);
+    world_ask(&world, "abort_transaction", abort_it);
     world_restart(&world, META);
-    assert_text(ask(&world, "create", create), id);
-    ask(&world, "abort_transaction", abort_it);
+    assert_text(world_ask(&world, "create", create), id);
+    world_ask(&world, "abort_transaction", abort_it);
     world_release(&world);
 }
 
@@ -68,9 +64,9 @@ Test(repeats, are_forgotten_after_a_while)
     struct machine_world world;
     world_init(&world, 1);
     const char *create = "{type=map_node;path=\"//tmp/a\";mutation_id=\"1-2-3-4\"}";
-    ask(&world, "create", create);
+    world_ask(&world, "create", create);
     for (int i = 0; i < 9; i++) world_run(&world, 60 * SECOND);
-    ask(&world, "create", create);
+    world_ask(&world, "create", create);
     for (int i = 0; i < 2; i++) world_run(&world, 60 * SECOND);
     refuse(&world, "create", create, 501);
     world_release(&world);
@@ -83,9 +79,9 @@ Test(repeats, of_a_batch_repeat_its_parts)
     const char *batch =
         "{mutation_id=\"1-2-3-4\";requests=[{command=create;parameters={type=map_node;"
         "path=\"//tmp/a\"}};{command=create;parameters={type=map_node;path=\"//tmp/b\"}}]}";
-    const char *first = world_text(&world, "%s", ask(&world, "execute_batch", batch));
+    const char *first = world_text(&world, "%s", world_ask(&world, "execute_batch", batch));
     cr_assert(eq(ptr, (void *)strstr(first, "error"), NULL));
-    assert_text(ask(&world, "execute_batch", batch), first);
+    assert_text(world_ask(&world, "execute_batch", batch), first);
     world_release(&world);
 }
 
@@ -93,12 +89,13 @@ Test(repeats, do_not_mix_with_commits)
 {
     struct machine_world world;
     world_init(&world, 1);
-    ask(&world, "create", "{type=map_node;path=\"//tmp/a\";mutation_id=\"1-2-3-4\"}");
-    ask(&world,
+    world_ask(&world, "create", "{type=map_node;path=\"//tmp/a\";mutation_id=\"1-2-3-4\"}");
+    world_ask(
+        &world,
         "create",
         "{type=table;path=\"//tmp/t\";attributes={dynamic=%true;schema=[{name=k;type=int64;"
         "sort_order=ascending};{name=v;type=int64}]}}");
-    ask(&world, "mount_table", "{path=\"//tmp/t\"}");
+    world_ask(&world, "mount_table", "{path=\"//tmp/t\"}");
     assert_refused(
         &world,
         META,

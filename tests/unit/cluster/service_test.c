@@ -3,19 +3,14 @@
 
 TestSuite(service, .fini = abort_on_leaks);
 
-static const char *ask(struct machine_world *world, const char *command, const char *parameters)
-{
-    return world_do(world, META, command, parameters, NULL);
-}
-
 Test(service, tells_about_itself_and_its_users)
 {
     struct machine_world world;
     world_init(&world, 1);
-    assert_text(ask(&world, "get_current_user", "{}"), "{\"user\"=\"root\";}");
-    const char *version = ask(&world, "get_version", "{}");
+    assert_text(world_ask(&world, "get_current_user", "{}"), "{\"user\"=\"root\";}");
+    const char *version = world_ask(&world, "get_version", "{}");
     cr_assert(eq(int, version[0], '"'));
-    const char *features = ask(&world, "get_supported_features", "{}");
+    const char *features = world_ask(&world, "get_supported_features", "{}");
     cr_assert(ne(ptr, strstr(features, "{\"features\"={\"primitive_types\"=[\"int8\";"), NULL));
     const struct {
         const char *command;
@@ -82,10 +77,11 @@ Test(service, section_14_commands_are_known_by_their_names)
         cr_assert(not(is_unknown), "%s", NAMES[i]);
     }
     assert_refused(&world, META, "mount-table", "{}", NULL, 1, "Unknown command");
-    ask(&world, "start_transaction", "{type=tablet}");
-    ask(&world, "generate_timestamp", "{}");
+    world_ask(&world, "start_transaction", "{type=tablet}");
+    world_ask(&world, "generate_timestamp", "{}");
     // A replicated table trims its log by itself.
-    ask(&world,
+    world_ask(
+        &world,
         "create",
         "{type=replicated_table;path=\"//tmp/t\";attributes={dynamic=%true;"
         "schema=[{name=a;type=int64}]}}");
@@ -104,9 +100,9 @@ Test(service, parses_paths)
 {
     struct machine_world world;
     world_init(&world, 1);
-    assert_text(ask(&world, "parse_ypath", "{path=\"//tmp/t\"}"), "\"//tmp/t\"");
+    assert_text(world_ask(&world, "parse_ypath", "{path=\"//tmp/t\"}"), "\"//tmp/t\"");
     assert_text(
-        ask(&world, "parse_ypath", "{path=\" <append=%true>//tmp/t\"}"),
+        world_ask(&world, "parse_ypath", "{path=\" <append=%true>//tmp/t\"}"),
         "<\"append\"=%true;>\"//tmp/t\"");
     world_release(&world);
 }
@@ -115,18 +111,18 @@ Test(service, answers_each_command_of_a_batch)
 {
     struct machine_world world;
     world_init(&world, 1);
-    assert_text(ask(&world, "execute_batch", "{requests=[]}"), "[]");
-    const char *results =
-        ask(&world,
-            "execute_batch",
-            "{requests=[{command=set;parameters={path=\"//tmp/a\"};input=5};"
-            "{command=get;parameters={path=\"//tmp/a\"}};"
-            "{command=get;parameters={path=\"//tmp/b\"}};"
-            "{command=exists;parameters={path=\"//tmp/a\"}};"
-            "{command=lookup_rows;parameters={path=\"//tmp/a\"}};"
-            "{command=execute_batch;parameters={requests=[]}};"
-            "{command=fly};5;{command=get;parameters=5};"
-            "{command=set;parameters={path=\"//tmp/m/@\"};input={}}]}");
+    assert_text(world_ask(&world, "execute_batch", "{requests=[]}"), "[]");
+    const char *results = world_ask(
+        &world,
+        "execute_batch",
+        "{requests=[{command=set;parameters={path=\"//tmp/a\"};input=5};"
+        "{command=get;parameters={path=\"//tmp/a\"}};"
+        "{command=get;parameters={path=\"//tmp/b\"}};"
+        "{command=exists;parameters={path=\"//tmp/a\"}};"
+        "{command=lookup_rows;parameters={path=\"//tmp/a\"}};"
+        "{command=execute_batch;parameters={requests=[]}};"
+        "{command=fly};5;{command=get;parameters=5};"
+        "{command=set;parameters={path=\"//tmp/m/@\"};input={}}]}");
     cr_assert(
         eq(ptr, strstr(results, "[{};{\"output\"=5;};{\"error\"={\"code\"=500;"), (void *)results),
         "%s",
@@ -154,7 +150,7 @@ Test(service, waits_for_all_commands_of_a_batch)
     struct machine_world world;
     world_init(&world, 2);
     world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
-    const char *quoted = ask(&world, "start_transaction", "{type=tablet}");
+    const char *quoted = world_ask(&world, "start_transaction", "{type=tablet}");
     const char *rows = world_text(&world, "{path=\"//tmp/t\";transaction_id=%s}", quoted);
     world_do(&world, META, "insert_rows", rows, "{key=1}");
     world.is_link_held = true;
@@ -169,7 +165,7 @@ Test(service, waits_for_all_commands_of_a_batch)
     assert_text(world_finish(&world, request), "[{};{\"output\"=%true;};]");
 
     // One that will never be answered is forgotten with its machine.
-    quoted = ask(&world, "start_transaction", "{type=tablet}");
+    quoted = world_ask(&world, "start_transaction", "{type=tablet}");
     rows = world_text(&world, "{path=\"//tmp/t\";transaction_id=%s}", quoted);
     world_do(&world, META, "insert_rows", rows, "{key=2}");
     world.is_link_held = true;
@@ -189,10 +185,10 @@ Test(service, replicas_are_enabled_and_disabled_by_commands_of_their_own)
     const char *id = world_replicate(&world, "//tmp/t", "//tmp/r", "async");
     const char *parameters = world_text(&world, "{replica_id=\"%s\"}", id);
     const char *state = world_text(&world, "#%s/@state", id);
-    ask(&world, "disable_table_replica", parameters);
+    world_ask(&world, "disable_table_replica", parameters);
     world_wait(&world, META, state, "disabled");
-    ask(&world, "disable_table_replica", parameters);
-    ask(&world, "enable_table_replica", parameters);
+    world_ask(&world, "disable_table_replica", parameters);
+    world_ask(&world, "enable_table_replica", parameters);
     assert_text(world_get(&world, META, state), "enabled");
     assert_refused(
         &world, META, "enable_table_replica", "{replica_id=\"1-2-3-4\"}", NULL, 500, "1-2-3-4");

@@ -1,52 +1,28 @@
 // Errors of replication: kept for each tablet and replica, blocking nothing else (behaviour 7.6).
-#include "tests/unit/cluster/machine_world.h"
+#include "rules.h"
 
 TestSuite(errors, .fini = abort_on_leaks);
-
-#define T       "{path=\"//tmp/t\"}"
-#define R       "{path=\"//tmp/r\"}"
-#define NO_SYNC "{path=\"//tmp/t\";require_sync_replica=%false}"
-#define KEY     "{name=key;type=int64;sort_order=ascending}"
 
 // A replicated table of three tablets, and a replica that is stricter: it wants a value.
 static const char *make(struct machine_world *world, const char *mode)
 {
     world_init(world, 2);
-    world_do(
+    rules_table(
         world,
         META,
-        "create",
-        "{type=replicated_table;path=\"//tmp/t\";attributes={dynamic=%true;pivot_keys=[[];[10];[20]"
-        "];schema=[" KEY ";{name=value;type=string}]}}",
-        NULL);
-    world_do(world, META, "mount_table", T, NULL);
-    const char *text = world_text(
+        "replicated_table",
+        "//tmp/t",
+        "pivot_keys=[[];[10];[20]];schema=[" KEY ";{name=value;type=string}]");
+    return rules_replica(
         world,
-        "{type=table_replica;attributes={table_path=\"//tmp/t\";cluster_name=replica;replica_path="
-        "\"//tmp/r\";mode=%s;enabled=%%true}}",
-        mode);
-    const char *quoted = world_do(world, META, "create", text, NULL);
-    const char *id = world_text(world, "%.*s", (int)strlen(quoted) - 2, quoted + 1);
-    text = world_text(
-        world,
-        "{type=table;path=\"//tmp/r\";attributes={dynamic=%%true;upstream_replica_id=\"%s\";schema="
-        "[" KEY ";{name=value;type=string;required=%%true}]}}",
-        id);
-    world_do(world, REPLICA, "create", text, NULL);
-    world_do(world, REPLICA, "mount_table", R, NULL);
-    world_run(world, 5 * SECOND);
-    return id;
+        "//tmp/r",
+        world_text(world, "mode=%s", mode),
+        "schema=[" KEY ";{name=value;type=string;required=%true}]");
 }
 
 static const char *tablet(struct machine_world *world, const char *id, int index, const char *name)
 {
     return world_get(world, META, world_text(world, "#%s/@tablets/%d/%s", id, index, name));
-}
-
-static void wait_for(
-    struct machine_world *world, const char *id, const char *name, const char *value)
-{
-    world_wait(world, META, world_text(world, "#%s/@%s", id, name), value);
 }
 
 static bool has(const char *text, const char *part)
@@ -63,13 +39,13 @@ Test(errors, of_one_tablet_block_this_tablet_alone)
 {
     struct machine_world world;
     const char *id = make(&world, "async");
-    world_do(&world, META, "insert_rows", NO_SYNC, "{key=1};{key=11;value=a};{key=21;value=b}");
-    wait_for(&world, id, "error_count", "1");
+    rules_insert(&world, "{key=1};{key=11;value=a};{key=21;value=b}");
+    rules_wait(&world, id, "error_count", "1");
     assert_text(tablet(&world, id, 0, "has_error"), "%true");
     assert_text(tablet(&world, id, 1, "has_error"), "%false");
     for (int i = 2; i < 7; i++) { // The others go on all the while.
         const char *rows = world_text(&world, "{key=1%d;value=c};{key=2%d;value=d}", i, i);
-        world_do(&world, META, "insert_rows", NO_SYNC, rows);
+        rules_insert(&world, rows);
         world_run(&world, SECOND);
         const char *count = world_text(&world, "%d", i);
         assert_text(tablet(&world, id, 1, "current_replication_row_index"), count);
@@ -92,8 +68,8 @@ Test(errors, of_one_tablet_block_this_tablet_alone)
         "{path=\"//tmp/r\";schema=[" KEY ";{name=value;type=string}]}",
         NULL);
     world_do(&world, REPLICA, "mount_table", R, NULL);
-    wait_for(&world, id, "tablets/0/current_replication_row_index", "1");
-    wait_for(&world, id, "error_count", "0");
+    rules_wait(&world, id, "tablets/0/current_replication_row_index", "1");
+    rules_wait(&world, id, "error_count", "0");
     world_release(&world);
 }
 
@@ -103,8 +79,8 @@ Test(errors, are_told_with_their_tablets_and_up_to_a_limit)
     const char *id = make(&world, "async");
     const char *none = "{\"tablet_errors\"={};\"replication_errors\"={};}";
     assert_text(world_do(&world, META, "get_tablet_errors", T, NULL), none);
-    world_do(&world, META, "insert_rows", NO_SYNC, "{key=1};{key=11;value=a};{key=21}");
-    wait_for(&world, id, "error_count", "2");
+    rules_insert(&world, "{key=1};{key=11;value=a};{key=21}");
+    rules_wait(&world, id, "error_count", "2");
     const char *all = world_do(&world, META, "get_tablet_errors", T, NULL);
     const char *first = world_get(&world, META, "//tmp/t/@tablets/0/tablet_id");
     const char *last = world_get(&world, META, "//tmp/t/@tablets/2/tablet_id");
@@ -163,12 +139,12 @@ Test(errors, are_forgotten_when_the_replica_is_disabled)
 {
     struct machine_world world;
     const char *id = make(&world, "async");
-    world_do(&world, META, "insert_rows", NO_SYNC, "{key=1};{key=21}");
-    wait_for(&world, id, "error_count", "2");
+    rules_insert(&world, "{key=1};{key=21}");
+    rules_wait(&world, id, "error_count", "2");
     const char *disable = world_text(&world, "{replica_id=\"%s\";enabled=%%false}", id);
     world_do(&world, META, "alter_table_replica", disable, NULL);
     world_run(&world, 10 * SECOND);
-    wait_for(&world, id, "error_count", "0");
+    rules_wait(&world, id, "error_count", "0");
     assert_text(tablet(&world, id, 0, "has_error"), "%false");
     world_release(&world);
 }

@@ -8,11 +8,6 @@ TestSuite(tracker, .fini = abort_on_leaks);
 #define OPTIONS "//tmp/t/@replicated_table_options"
 #define TRACKER "//sys/@config/tablet_manager/replicated_table_tracker"
 
-static void set(struct machine_world *world, int node, const char *path, const char *value)
-{
-    world_do(world, node, "set", world_text(world, "{path=\"%s\"}", path), value);
-}
-
 static void remove_at(struct machine_world *world, const char *path)
 {
     world_do(world, META, "remove", world_text(world, "{path=\"%s\"}", path), NULL);
@@ -24,7 +19,7 @@ static const char *make(struct machine_world *world, const char *mode, const cha
     world_init(world, 2);
     const char *id = world_replicate(world, "//tmp/t", "//tmp/r", mode);
     world_run(world, SECOND);
-    set(world, META, OPTIONS, options);
+    world_set(world, META, OPTIONS, options);
     return id;
 }
 
@@ -58,14 +53,14 @@ Test(tracker, takes_options_as_a_whole_and_one_by_one)
     struct machine_world world;
     make(&world, "async", "{max_sync_replica_count=2;sync_replica_lag_threshold=1}");
     assert_text(world_get(&world, META, OPTIONS "/max_sync_replica_count"), "2");
-    set(&world, META, OPTIONS "/min_sync_replica_count", "1");
+    world_set(&world, META, OPTIONS "/min_sync_replica_count", "1");
     assert_text(world_get(&world, META, OPTIONS "/max_sync_replica_count"), "2");
     assert_text(world_get(&world, META, OPTIONS "/min_sync_replica_count"), "1");
-    set(&world, META, OPTIONS "/preferred_sync_replica_clusters", "[replica]");
+    world_set(&world, META, OPTIONS "/preferred_sync_replica_clusters", "[replica]");
     assert_text(world_get(&world, META, OPTIONS "/preferred_sync_replica_clusters/0"), "replica");
     remove_at(&world, OPTIONS "/sync_replica_lag_threshold");
     assert_text(world_get(&world, META, OPTIONS "/sync_replica_lag_threshold"), "600000");
-    set(&world, META, OPTIONS, "{sync_replica_count=3}");
+    world_set(&world, META, OPTIONS, "{sync_replica_count=3}");
     assert_text(world_get(&world, META, OPTIONS "/max_sync_replica_count"), "3");
     assert_text(world_get(&world, META, OPTIONS "/min_sync_replica_count"), "#");
     world_restart(&world, META);
@@ -105,8 +100,8 @@ Test(tracker, keeps_a_lone_bad_replica_synchronous_unless_the_minimum_is_0)
     world_unlink(&world);
     world_run(&world, 5 * SECOND);
     assert_text(mode_of(&world, id), "sync");
-    set(&world, META, OPTIONS "/max_sync_replica_count", "1");
-    set(&world, META, OPTIONS "/min_sync_replica_count", "0");
+    world_set(&world, META, OPTIONS "/max_sync_replica_count", "1");
+    world_set(&world, META, OPTIONS "/min_sync_replica_count", "0");
     wait_for_mode(&world, id, "async");
     world_link(&world);
     wait_for_mode(&world, id, "sync");
@@ -132,15 +127,17 @@ Test(tracker, leaves_alone_what_it_is_not_to_track)
     const char *id = make(&world, "async", "{}");
     world_run(&world, 5 * SECOND);
     assert_text(mode_of(&world, id), "async"); // The table.
-    set(&world, META, TRACKER "/enable_replicated_table_tracker", "%false");
-    set(&world, META, OPTIONS "/enable_replicated_table_tracker", "%true");
+    world_set(&world, META, TRACKER "/enable_replicated_table_tracker", "%false");
+    world_set(&world, META, OPTIONS "/enable_replicated_table_tracker", "%true");
     world_run(&world, 5 * SECOND);
     assert_text(mode_of(&world, id), "async"); // The cluster.
-    set(&world, META, world_text(&world, "#%s/@enable_replicated_table_tracker", id), "%false");
-    set(&world, META, TRACKER "/enable_replicated_table_tracker", "%true");
+    world_set(
+        &world, META, world_text(&world, "#%s/@enable_replicated_table_tracker", id), "%false");
+    world_set(&world, META, TRACKER "/enable_replicated_table_tracker", "%true");
     world_run(&world, 5 * SECOND);
     assert_text(mode_of(&world, id), "async"); // The replica.
-    set(&world, META, world_text(&world, "#%s/@enable_replicated_table_tracker", id), "%true");
+    world_set(
+        &world, META, world_text(&world, "#%s/@enable_replicated_table_tracker", id), "%true");
     wait_for_mode(&world, id, "sync");
     world_release(&world);
 }
@@ -171,10 +168,10 @@ Test(tracker, heeds_what_a_replica_cluster_says_of_itself)
         "{enable_replicated_table_tracker=%true;max_sync_replica_count=1;min_sync_replica_count="
         "0}");
     for (size_t i = 0; i < sizeof PATHS / sizeof *PATHS; i++) {
-        set(&world, REPLICA, PATHS[i], i < 2 ? "%true" : "%false");
+        world_set(&world, REPLICA, PATHS[i], i < 2 ? "%true" : "%false");
         wait_for_mode(&world, id, "async");
         assert_cause(&world, CAUSES[i]);
-        set(&world, REPLICA, PATHS[i], i < 2 ? "%false" : "%true");
+        world_set(&world, REPLICA, PATHS[i], i < 2 ? "%false" : "%true");
         wait_for_mode(&world, id, "sync");
     }
     world_release(&world);
@@ -185,17 +182,17 @@ Test(tracker, promotes_nothing_that_lags_beyond_the_threshold)
     struct machine_world world;
     const char *id = make(&world, "async", "{sync_replica_lag_threshold=1000}");
     const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
-    set(&world, META, "//tmp/t/@replication_throttler", "{limit=10}");
+    world_set(&world, META, "//tmp/t/@replication_throttler", "{limit=10}");
     world_do(&world, META, "remount_table", T, NULL);
     for (int i = 0; i < 3; i++) {
         world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
         world_run(&world, SECOND);
     }
-    set(&world, META, OPTIONS "/enable_replicated_table_tracker", "%true");
+    world_set(&world, META, OPTIONS "/enable_replicated_table_tracker", "%true");
     world_run(&world, SECOND);
     assert_text(mode_of(&world, id), "async");
     assert_cause(&world, "Replica lag time threshold exceeded: ");
-    set(&world, META, "//tmp/t/@replication_throttler", "{}");
+    world_set(&world, META, "//tmp/t/@replication_throttler", "{}");
     world_do(&world, META, "remount_table", T, NULL);
     wait_for_mode(&world, id, "sync");
     world_release(&world);
@@ -212,7 +209,8 @@ Test(tracker, lag_grows_no_faster_than_the_clock)
         "{enable_replicated_table_tracker=%true;max_sync_replica_count=0;"
         "sync_replica_lag_threshold=5000}");
     const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
-    set(&world, META, TRACKER "/suspicion_timeout", "3600000"); // A held link is not a dead one.
+    world_set(
+        &world, META, TRACKER "/suspicion_timeout", "3600000"); // A held link is not a dead one.
     world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
     world_run(&world, 3600 * SECOND);
     assert_cause(&world, "\"health\"=\"good\"");
@@ -271,7 +269,7 @@ Test(tracker, bundle_health_must_be_bad_several_times_in_a_row)
     cell_set_disk_error(cell, NULL);
     wait_for_mode(&world, id, "sync");
     // One bad round is nothing, unless the setting says so.
-    set(&world, META, TRACKER "/max_iterations_without_acceptable_bundle_health", "20");
+    world_set(&world, META, TRACKER "/max_iterations_without_acceptable_bundle_health", "20");
     fill_disk(cell);
     world_run(&world, SECOND); // Ten rounds.
     assert_cause(&world, "\"health\"=\"good\"");
@@ -285,7 +283,7 @@ Test(tracker, bundle_health_must_be_bad_several_times_in_a_row)
     assert_text(mode_of(&world, id), "async");
     cell_set_disk_error(cell, NULL);
     wait_for_mode(&world, id, "sync");
-    set(&world, META, TRACKER "/max_iterations_without_acceptable_bundle_health", "0");
+    world_set(&world, META, TRACKER "/max_iterations_without_acceptable_bundle_health", "0");
     fill_disk(cell);
     world_run(&world, 300 * MS);
     assert_text(mode_of(&world, id), "async");
@@ -296,7 +294,7 @@ Test(tracker, says_why_a_cluster_or_a_table_is_bad)
 {
     struct machine_world world;
     make(&world, "sync", "{enable_replicated_table_tracker=%true}");
-    set(&world, META, TRACKER "/suspicion_timeout", "1000");
+    world_set(&world, META, TRACKER "/suspicion_timeout", "1000");
     world.is_link_held = true;
     world_run(&world, 2 * SECOND);
     assert_cause(&world, "Cluster \\\"replica\\\" has been silent for more than 1000 ms");
@@ -320,10 +318,10 @@ Test(tracker, safe_mode_refuses_writes_of_users_and_replicators)
     const char *id = make(&world, "async", "{}");
     const char *rows = "{path=\"//tmp/t\";require_sync_replica=%false}";
     const char *errors = world_text(&world, "#%s/@error_count", id);
-    set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%true");
+    world_set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%true");
     world_do(&world, META, "insert_rows", rows, "{key=1;value=a}");
     world_wait(&world, META, errors, "1");
-    set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%false");
+    world_set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%false");
     world_do(&world, META, "wait_replicas", T, NULL);
     world_wait(&world, META, errors, "0");
     // Users' writes to it, and through it.
@@ -337,15 +335,15 @@ Test(tracker, safe_mode_refuses_writes_of_users_and_replicators)
         "{type=table;path=\"//tmp/own\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}",
         NULL);
     world_do(&world, REPLICA, "mount_table", "{path=\"//tmp/own\"}", NULL);
-    set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%true");
+    world_set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%true");
     const char *own = "{path=\"//tmp/own\"}";
     assert_refused(&world, REPLICA, "insert_rows", own, "{key=1}", 901, "safe mode");
     cr_assert(world_try(&world, META, "insert_rows", T, "{key=2;value=a}") == NULL);
     const char *count = "{query=\"sum(1) as n from [//tmp/r] group by 1 as one\"}";
-    set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%false");
+    world_set(&world, REPLICA, "//sys/@config/enable_safe_mode", "%false");
     world_do(&world, META, "wait_replicas", T, NULL);
     assert_text(world_do(&world, REPLICA, "select_rows", count, NULL), "{\"n\"=1;};\n");
-    set(&world, META, "//sys/@config/enable_safe_mode", "%true");
+    world_set(&world, META, "//sys/@config/enable_safe_mode", "%true");
     assert_refused(&world, META, "insert_rows", rows, "{key=2;value=a}", 901, "safe mode");
     world_release(&world);
 }
