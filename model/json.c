@@ -2,6 +2,7 @@
 
 #include "base/number.h"
 #include "base/utf8.h"
+#include "model/text_parser.h"
 #include "model/yson.h"
 
 #include <assert.h>
@@ -11,72 +12,30 @@
 enum { INDENT = 4 };
 
 struct parser {
-    struct arena *arena;
+    struct text_parser text;
     const struct json_options *options;
-    const char *begin;
-    const char *at;
-    const char *end;
-    uint64_t node_count;
-    uint32_t depth;
 };
-
-static size_t rest_size(const struct parser *parser)
-{
-    return (size_t)(parser->end - parser->at);
-}
-
-MUST_USE PRINTF_LIKE(2, 3) static struct error *fail(
-    const struct parser *parser, const char *format, ...)
-{
-    char text[128];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    size_t offset = (size_t)(parser->at - parser->begin);
-    struct error *error =
-        error_new(ERROR_GENERIC, "Error parsing JSON: %s at offset %zu", text, offset);
-    return error_set_u64(error, "offset", offset);
-}
-
-static struct error *fail_long_string(const struct parser *parser)
-{
-    return error_wrap(
-        fail(parser, "too long string"),
-        ERROR_STRING_LENGTH_LIMIT_EXCEEDED,
-        "String is too long: the limit is %" PRIu64 " bytes",
-        YSON_STRING_SIZE_MAX);
-}
-
-static struct error *fail_unexpected(const struct parser *parser, const char *expected)
-{
-    if (parser->at == parser->end) {
-        return fail(parser, "expected %s but found the end of the text", expected);
-    }
-    unsigned char c = (unsigned char)*parser->at;
-    if (c >= 0x20 && c < 0x7f) return fail(parser, "expected %s but found \"%c\"", expected, c);
-    return fail(parser, "expected %s but found byte 0x%02x", expected, c);
-}
 
 // The next character that is no white space, or -1 at the end.
 static int peek(struct parser *parser)
 {
-    while (parser->at < parser->end && memchr(" \t\n\r", *parser->at, 4)) parser->at++;
-    return parser->at < parser->end ? (unsigned char)*parser->at : -1;
+    while (parser->text.at < parser->text.end && memchr(" \t\n\r", *parser->text.at, 4))
+        parser->text.at++;
+    return parser->text.at < parser->text.end ? (unsigned char)*parser->text.at : -1;
 }
 
 static bool skip_char(struct parser *parser, char c)
 {
     if (peek(parser) != (unsigned char)c) return false;
-    parser->at++;
+    parser->text.at++;
     return true;
 }
 
 static bool skip_word(struct parser *parser, const char *word)
 {
-    struct slice rest = slice_from(parser->at, rest_size(parser));
+    struct slice rest = text_parser_rest(&parser->text);
     if (!slice_has_prefix(rest, slice_from_text(word))) return false;
-    parser->at += strlen(word);
+    parser->text.at += strlen(word);
     return true;
 }
 
@@ -84,9 +43,9 @@ static bool skip_word(struct parser *parser, const char *word)
 static bool take_unit(struct parser *parser, uint32_t *ret_unit)
 {
     uint32_t unit = 0;
-    if (rest_size(parser) < 4) return false;
+    if (text_parser_rest(&parser->text).size < 4) return false;
     for (int i = 0; i < 4; i++) {
-        char c = *parser->at++;
+        char c = *parser->text.at++;
         if (c >= '0' && c <= '9') {
             unit = unit << 4 | (uint32_t)(c - '0');
         } else if (c >= 'a' && c <= 'f') {
@@ -106,14 +65,14 @@ static struct error *take_unicode_escape(struct parser *parser, uint32_t *ret_co
 {
     uint32_t high = 0;
     uint32_t low = 0;
-    if (!take_unit(parser, &high)) return fail(parser, "malformed \\u escape");
+    if (!take_unit(parser, &high)) return text_parser_fail(&parser->text, "malformed \\u escape");
     if (high < 0xd800 || high >= 0xe000) {
         *ret_code_point = high;
         return NULL;
     }
     if (high >= 0xdc00 || !skip_word(parser, "\\u") || !take_unit(parser, &low) || low < 0xdc00 ||
         low >= 0xe000) {
-        return fail(parser, "unpaired surrogate");
+        return text_parser_fail(&parser->text, "unpaired surrogate");
     }
     *ret_code_point = 0x10000 + ((high - 0xd800) << 10 | (low - 0xdc00));
     return NULL;
@@ -121,40 +80,42 @@ static struct error *take_unicode_escape(struct parser *parser, uint32_t *ret_co
 
 static struct error *take_character(struct parser *parser, uint32_t *ret_code_point)
 {
-    struct slice rest = slice_from(parser->at, rest_size(parser));
-    unsigned char c = (unsigned char)*parser->at;
-    if (c < 0x20) return fail(parser, "control character in a string");
+    struct slice rest = text_parser_rest(&parser->text);
+    unsigned char c = (unsigned char)*parser->text.at;
+    if (c < 0x20) return text_parser_fail(&parser->text, "control character in a string");
     if (c != '\\') {
         *ret_code_point = utf8_next(&rest);
-        if (*ret_code_point == UTF8_INVALID) return fail(parser, "malformed UTF-8");
-        parser->at = rest.data;
+        if (*ret_code_point == UTF8_INVALID)
+            return text_parser_fail(&parser->text, "malformed UTF-8");
+        parser->text.at = rest.data;
         return NULL;
     }
     static const char ESCAPES[] = "\"\\/bfnrt";
     static const char CHARACTERS[] = "\"\\/\b\f\n\r\t";
-    parser->at++; // The closing quote at least follows, see parse_string.
-    char escape = *parser->at++;
+    parser->text.at++; // The closing quote at least follows, see parse_string.
+    char escape = *parser->text.at++;
     if (escape == 'u') return take_unicode_escape(parser, ret_code_point);
     const char *found = escape ? strchr(ESCAPES, escape) : NULL;
-    if (!found) return fail(parser, "unknown escape");
+    if (!found) return text_parser_fail(&parser->text, "unknown escape");
     *ret_code_point = (unsigned char)CHARACTERS[found - ESCAPES];
     return NULL;
 }
 
 static struct error *parse_string(struct parser *parser, struct slice *ret_string)
 {
-    parser->at++; // The opening quote.
-    const char *end = parser->at;
-    while (end < parser->end && *end != '"') {
-        end += *end == '\\' && parser->end - end > 1 ? 2 : 1;
+    parser->text.at++; // The opening quote.
+    const char *end = parser->text.at;
+    while (end < parser->text.end && *end != '"') {
+        end += *end == '\\' && parser->text.end - end > 1 ? 2 : 1;
     }
-    if (end == parser->end) return fail(parser, "unterminated string");
-    if ((uint64_t)(end - parser->at) > YSON_STRING_SIZE_MAX) return fail_long_string(parser);
+    if (end == parser->text.end) return text_parser_fail(&parser->text, "unterminated string");
+    if ((uint64_t)(end - parser->text.at) > YSON_STRING_SIZE_MAX)
+        return text_parser_fail_long_string(&parser->text);
 
     // Neither escapes nor UTF-8 take fewer bytes than what they stand for.
-    char *string = arena_alloc(parser->arena, (size_t)(end - parser->at) + UTF8_SIZE_MAX);
+    char *string = arena_alloc(parser->text.arena, (size_t)(end - parser->text.at) + UTF8_SIZE_MAX);
     size_t size = 0;
-    while (parser->at < end) {
+    while (parser->text.at < end) {
         uint32_t code_point = 0;
         TRY(take_character(parser, &code_point));
         if (!parser->options->encode_utf8) {
@@ -162,13 +123,13 @@ static struct error *parse_string(struct parser *parser, struct slice *ret_strin
         } else if (code_point <= 0xff) {
             string[size++] = (char)code_point;
         } else {
-            return fail(
-                parser,
+            return text_parser_fail(
+                &parser->text,
                 "Unicode symbols with codes greater than 255 are not supported unless "
                 "\"encode_utf8\" is false");
         }
     }
-    parser->at = end + 1;
+    parser->text.at = end + 1;
     *ret_string = slice_from(string, size);
     return NULL;
 }
@@ -180,29 +141,29 @@ static void skip_digits(const char **at, const char *end)
 
 static struct error *parse_number(struct parser *parser, struct node *node)
 {
-    const char *at = parser->at;
+    const char *at = parser->text.at;
     bool is_integer = true;
     if (*at == '-') at++;
     const char *digits = at;
-    skip_digits(&at, parser->end);
+    skip_digits(&at, parser->text.end);
     if (at == digits || (*digits == '0' && at - digits > 1)) {
-        return fail(parser, "malformed number");
+        return text_parser_fail(&parser->text, "malformed number");
     }
-    if (at < parser->end && *at == '.') {
+    if (at < parser->text.end && *at == '.') {
         is_integer = false;
         digits = ++at;
-        skip_digits(&at, parser->end);
-        if (at == digits) return fail(parser, "malformed number");
+        skip_digits(&at, parser->text.end);
+        if (at == digits) return text_parser_fail(&parser->text, "malformed number");
     }
-    if (at < parser->end && (*at == 'e' || *at == 'E')) {
+    if (at < parser->text.end && (*at == 'e' || *at == 'E')) {
         is_integer = false;
         at++;
-        if (at < parser->end && (*at == '+' || *at == '-')) at++;
+        if (at < parser->text.end && (*at == '+' || *at == '-')) at++;
         digits = at;
-        skip_digits(&at, parser->end);
-        if (at == digits) return fail(parser, "malformed number");
+        skip_digits(&at, parser->text.end);
+        if (at == digits) return text_parser_fail(&parser->text, "malformed number");
     }
-    struct slice text = slice_from(parser->at, (size_t)(at - parser->at));
+    struct slice text = slice_from(parser->text.at, (size_t)(at - parser->text.at));
     if (is_integer && number_parse_int64(text, &node->int64)) {
         node->type = NODE_INT64;
     } else if (is_integer && number_parse_uint64(text, &node->uint64)) {
@@ -210,9 +171,9 @@ static struct error *parse_number(struct parser *parser, struct node *node)
     } else if (number_parse_double(text, &node->real)) {
         node->type = NODE_DOUBLE;
     } else {
-        return fail(parser, "too large number");
+        return text_parser_fail(&parser->text, "too large number");
     }
-    parser->at = at;
+    parser->text.at = at;
     return NULL;
 }
 
@@ -264,18 +225,20 @@ static struct error *apply_type(struct parser *parser, const struct node *type, 
 {
     static const enum node_type TYPES[] = {
         NODE_STRING, NODE_INT64, NODE_UINT64, NODE_DOUBLE, NODE_BOOLEAN};
-    if (type->type != NODE_STRING) return fail(parser, "value of \"$type\" must be a string");
+    if (type->type != NODE_STRING)
+        return text_parser_fail(&parser->text, "value of \"$type\" must be a string");
     for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++) {
         if (!slice_equal_text(type->string, node_type_name(TYPES[i]))) continue;
         if (node->type == TYPES[i]) return NULL;
         struct node converted = {.type = TYPES[i], .attributes = node->attributes};
         if (!convert(node, &converted)) {
-            return fail(parser, "value does not fit \"$type\" %s", node_type_name(TYPES[i]));
+            return text_parser_fail(
+                &parser->text, "value does not fit \"$type\" %s", node_type_name(TYPES[i]));
         }
         *node = converted;
         return NULL;
     }
-    return fail(parser, "unexpected \"$type\"");
+    return text_parser_fail(&parser->text, "unexpected \"$type\"");
 }
 
 // Takes away the `$` that was put before keys that begin with one.
@@ -286,14 +249,14 @@ static struct error *unescape_keys(struct parser *parser, struct node **map)
         has_escapes = slice_has_prefix((*map)->entries[i].key, SLICE_OF("$$"));
     }
     if (!has_escapes) return NULL;
-    struct node *unescaped = node_map(parser->arena);
+    struct node *unescaped = node_map(parser->text.arena);
     for (uint32_t i = 0; i < (*map)->count; i++) {
         struct node_entry entry = (*map)->entries[i];
         if (slice_has_prefix(entry.key, SLICE_OF("$$"))) {
             entry.key = slice_from(entry.key.data + 1, entry.key.size - 1);
         }
-        if (!node_add_entry(parser->arena, unescaped, entry.key, entry.value)) {
-            return fail(parser, "duplicate key in an object");
+        if (!node_add_entry(parser->text.arena, unescaped, entry.key, entry.value)) {
+            return text_parser_fail(&parser->text, "duplicate key in an object");
         }
     }
     *map = unescaped;
@@ -308,11 +271,13 @@ static struct error *finish_map(struct parser *parser, struct node **node)
     struct node *attributes = node_find_text(*node, "$attributes");
     const struct node *type = node_find_text(*node, "$type");
     if (!value) {
-        if (attributes) return fail(parser, "found key \"$attributes\" without key \"$value\"");
+        if (attributes)
+            return text_parser_fail(
+                &parser->text, "found key \"$attributes\" without key \"$value\"");
         return unescape_keys(parser, node);
     }
     if (attributes && attributes->type != NODE_MAP) {
-        return fail(parser, "value of \"$attributes\" must be a map");
+        return text_parser_fail(&parser->text, "value of \"$attributes\" must be a map");
     }
     if (type) TRY(apply_type(parser, type, value));
     if (attributes && attributes->count > 0) value->attributes = attributes;
@@ -325,59 +290,49 @@ static struct error *parse_value(struct parser *parser, struct node **ret_node);
 // The recursion is bounded by YSON_DEPTH_MAX.
 // NOLINTBEGIN(misc-no-recursion)
 
-static struct error *enter(struct parser *parser)
-{
-    if (parser->depth == YSON_DEPTH_MAX) {
-        return fail(parser, "nesting is deeper than %d", YSON_DEPTH_MAX);
-    }
-    parser->depth++;
-    parser->at++; // The opening bracket.
-    return NULL;
-}
-
 static struct error *parse_array(struct parser *parser, struct node *list)
 {
-    TRY(enter(parser));
+    TRY(text_parser_enter(&parser->text));
     if (!skip_char(parser, ']')) {
         do {
             struct node *item = NULL;
             TRY(parse_value(parser, &item));
-            node_add(parser->arena, list, item);
+            node_add(parser->text.arena, list, item);
         } while (skip_char(parser, ','));
-        if (!skip_char(parser, ']')) return fail_unexpected(parser, "\",\" or \"]\"");
+        if (!skip_char(parser, ']'))
+            return text_parser_fail_unexpected(&parser->text, "\",\" or \"]\"");
     }
-    parser->depth--;
+    parser->text.depth--;
     return NULL;
 }
 
 static struct error *parse_object(struct parser *parser, struct node **map)
 {
-    TRY(enter(parser));
+    TRY(text_parser_enter(&parser->text));
     if (!skip_char(parser, '}')) {
         do {
             struct slice key = {0};
             struct node *value = NULL;
-            if (peek(parser) != '"') return fail_unexpected(parser, "a key");
+            if (peek(parser) != '"') return text_parser_fail_unexpected(&parser->text, "a key");
             TRY(parse_string(parser, &key));
-            if (!skip_char(parser, ':')) return fail_unexpected(parser, "\":\"");
+            if (!skip_char(parser, ':')) return text_parser_fail_unexpected(&parser->text, "\":\"");
             TRY(parse_value(parser, &value));
-            if (!node_add_entry(parser->arena, *map, key, value)) {
+            if (!node_add_entry(parser->text.arena, *map, key, value)) {
                 struct slice shown = slice_from(key.data, MIN(key.size, (size_t)64));
-                return fail(parser, "duplicate key \"%.*s\"", SLICE(shown));
+                return text_parser_fail(&parser->text, "duplicate key \"%.*s\"", SLICE(shown));
             }
         } while (skip_char(parser, ','));
-        if (!skip_char(parser, '}')) return fail_unexpected(parser, "\",\" or \"}\"");
+        if (!skip_char(parser, '}'))
+            return text_parser_fail_unexpected(&parser->text, "\",\" or \"}\"");
     }
-    parser->depth--;
+    parser->text.depth--;
     return finish_map(parser, map);
 }
 
 static struct error *parse_value(struct parser *parser, struct node **ret_node)
 {
-    if (++parser->node_count > YSON_NODE_COUNT_MAX) {
-        return fail(parser, "more than %" PRIu64 " nodes", YSON_NODE_COUNT_MAX);
-    }
-    struct node *node = node_entity(parser->arena);
+    TRY(text_parser_count_node(&parser->text));
+    struct node *node = node_entity(parser->text.arena);
     int c = peek(parser);
     if (c == '{') {
         node->type = NODE_MAP;
@@ -396,7 +351,7 @@ static struct error *parse_value(struct parser *parser, struct node **ret_node)
     } else if (c == 'f' && skip_word(parser, "false")) {
         node->type = NODE_BOOLEAN;
     } else if (c != 'n' || !skip_word(parser, "null")) {
-        return fail_unexpected(parser, "a value");
+        return text_parser_fail_unexpected(&parser->text, "a value");
     }
     *ret_node = node;
     return NULL;
@@ -404,29 +359,16 @@ static struct error *parse_value(struct parser *parser, struct node **ret_node)
 
 // NOLINTEND(misc-no-recursion)
 
-static struct parser parser_from(
-    struct arena *arena, struct slice text, const struct json_options *options)
-{
-    const char *begin = text.data ? text.data : "";
-    return (struct parser){
-        .arena = arena,
-        .options = options,
-        .begin = begin,
-        .at = begin,
-        .end = begin + text.size,
-    };
-}
-
 struct error *json_parse(
     struct arena *arena,
     struct slice text,
     const struct json_options *options,
     struct node **ret_node)
 {
-    struct parser parser = parser_from(arena, text, options);
+    struct parser parser = {text_parser_from("JSON", arena, text), options};
     struct node *node = NULL;
     TRY(parse_value(&parser, &node));
-    if (peek(&parser) != -1) return fail_unexpected(&parser, "the end");
+    if (peek(&parser) != -1) return text_parser_fail_unexpected(&parser.text, "the end");
     *ret_node = node;
     return NULL;
 }
@@ -437,10 +379,10 @@ struct error *json_parse_item(
     const struct json_options *options,
     struct node **ret_node)
 {
-    struct parser parser = parser_from(arena, *text, options);
+    struct parser parser = {text_parser_from("JSON", arena, *text), options};
     struct node *node = NULL;
     if (peek(&parser) != -1) TRY(parse_value(&parser, &node));
-    *text = slice_from(parser.at, rest_size(&parser));
+    *text = text_parser_rest(&parser.text);
     *ret_node = node;
     return NULL;
 }

@@ -3,6 +3,7 @@
 #include "base/coding.h"
 #include "base/number.h"
 #include "base/utf8.h"
+#include "model/text_parser.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -20,82 +21,35 @@ enum {
     MARKER_UINT64 = 0x06,
 };
 
-struct parser {
-    struct arena *arena;
-    const char *begin;
-    const char *at;
-    const char *end;
-    uint64_t node_count;
-    uint32_t depth;
-};
-
-static size_t rest_size(const struct parser *parser)
-{
-    return (size_t)(parser->end - parser->at);
-}
-
-MUST_USE PRINTF_LIKE(2, 3) static struct error *fail(
-    const struct parser *parser, const char *format, ...)
-{
-    char text[128];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    size_t offset = (size_t)(parser->at - parser->begin);
-    struct error *error =
-        error_new(ERROR_GENERIC, "Error parsing YSON: %s at offset %zu", text, offset);
-    return error_set_u64(error, "offset", offset);
-}
-
-static struct error *fail_long_string(const struct parser *parser)
-{
-    return error_wrap(
-        fail(parser, "too long string"),
-        ERROR_STRING_LENGTH_LIMIT_EXCEEDED,
-        "String is too long: the limit is %" PRIu64 " bytes",
-        YSON_STRING_SIZE_MAX);
-}
-
-static struct error *fail_unexpected(const struct parser *parser, const char *expected)
-{
-    if (parser->at == parser->end) {
-        return fail(parser, "expected %s but found the end of the text", expected);
-    }
-    unsigned char c = (unsigned char)*parser->at;
-    if (c >= 0x20 && c < 0x7f) return fail(parser, "expected %s but found \"%c\"", expected, c);
-    return fail(parser, "expected %s but found byte 0x%02x", expected, c);
-}
-
 static bool is_space(char c)
 {
     return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-static void skip_space(struct parser *parser)
+static void skip_space(struct text_parser *parser)
 {
     while (parser->at < parser->end && is_space(*parser->at)) parser->at++;
 }
 
 // The next character that is no white space, or -1 at the end.
-static int peek(struct parser *parser)
+static int peek(struct text_parser *parser)
 {
     skip_space(parser);
     return parser->at < parser->end ? (unsigned char)*parser->at : -1;
 }
 
-static bool skip_char(struct parser *parser, char c)
+static bool skip_char(struct text_parser *parser, char c)
 {
     if (peek(parser) != (unsigned char)c) return false;
     parser->at++;
     return true;
 }
 
-static struct error *parse_varint(struct parser *parser, uint64_t *ret_number)
+static struct error *parse_varint(struct text_parser *parser, uint64_t *ret_number)
 {
-    struct reader reader = reader_from(slice_from(parser->at, rest_size(parser)));
+    struct reader reader = reader_from(text_parser_rest(parser));
     uint64_t number = get_varint(&reader);
-    if (reader.is_broken) return fail(parser, "malformed variable-width number");
+    if (reader.is_broken) return text_parser_fail(parser, "malformed variable-width number");
     parser->at = reader.rest.data;
     *ret_number = number;
     return NULL;
@@ -160,7 +114,7 @@ static size_t unescape(const char **at, const char *end, char *bytes)
     return 1;
 }
 
-static struct error *parse_quoted(struct parser *parser, struct slice *ret_string)
+static struct error *parse_quoted(struct text_parser *parser, struct slice *ret_string)
 {
     const char *begin = parser->at + 1;
     const char *end = begin;
@@ -170,8 +124,8 @@ static struct error *parse_quoted(struct parser *parser, struct slice *ret_strin
         has_escapes = has_escapes || is_escape;
         end += is_escape ? 2 : 1;
     }
-    if (end == parser->end) return fail(parser, "unterminated string");
-    if ((size_t)(end - begin) > YSON_STRING_SIZE_MAX) return fail_long_string(parser);
+    if (end == parser->end) return text_parser_fail(parser, "unterminated string");
+    if ((size_t)(end - begin) > YSON_STRING_SIZE_MAX) return text_parser_fail_long_string(parser);
     parser->at = end + 1;
 
     struct slice raw = slice_from(begin, (size_t)(end - begin));
@@ -194,15 +148,16 @@ static struct error *parse_quoted(struct parser *parser, struct slice *ret_strin
     return NULL;
 }
 
-static struct error *parse_binary_string(struct parser *parser, struct slice *ret_string)
+static struct error *parse_binary_string(struct text_parser *parser, struct slice *ret_string)
 {
     uint64_t number = 0;
     parser->at++;
     TRY(parse_varint(parser, &number));
     int64_t size = unzigzag(number);
-    if (size < 0) return fail(parser, "negative string length");
-    if ((uint64_t)size > YSON_STRING_SIZE_MAX) return fail_long_string(parser);
-    if ((uint64_t)size > rest_size(parser)) return fail(parser, "unterminated string");
+    if (size < 0) return text_parser_fail(parser, "negative string length");
+    if ((uint64_t)size > YSON_STRING_SIZE_MAX) return text_parser_fail_long_string(parser);
+    if ((uint64_t)size > text_parser_rest(parser).size)
+        return text_parser_fail(parser, "unterminated string");
     *ret_string = arena_copy(parser->arena, slice_from(parser->at, (size_t)size));
     parser->at += size;
     return NULL;
@@ -218,23 +173,23 @@ static bool continues_word(int c)
     return begins_word(c) || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '%';
 }
 
-static struct error *parse_word(struct parser *parser, struct slice *ret_string)
+static struct error *parse_word(struct text_parser *parser, struct slice *ret_string)
 {
     const char *begin = parser->at;
     while (parser->at < parser->end && continues_word(*parser->at)) parser->at++;
     struct slice word = slice_from(begin, (size_t)(parser->at - begin));
-    if (word.size > YSON_STRING_SIZE_MAX) return fail_long_string(parser);
+    if (word.size > YSON_STRING_SIZE_MAX) return text_parser_fail_long_string(parser);
     *ret_string = arena_copy(parser->arena, word);
     return NULL;
 }
 
-static struct error *parse_key(struct parser *parser, struct slice *ret_key)
+static struct error *parse_key(struct text_parser *parser, struct slice *ret_key)
 {
     int c = peek(parser);
     if (c == '"') return parse_quoted(parser, ret_key);
     if (c == MARKER_STRING) return parse_binary_string(parser, ret_key);
     if (begins_word(c)) return parse_word(parser, ret_key);
-    return fail_unexpected(parser, "a key");
+    return text_parser_fail_unexpected(parser, "a key");
 }
 
 static bool continues_number(char c)
@@ -242,7 +197,7 @@ static bool continues_number(char c)
     return (c >= '0' && c <= '9') || c == '.' || c == '+' || c == '-' || c == 'e' || c == 'E';
 }
 
-static struct error *parse_number(struct parser *parser, struct node *node)
+static struct error *parse_number(struct text_parser *parser, struct node *node)
 {
     const char *at = parser->at;
     bool is_double = false;
@@ -262,12 +217,12 @@ static struct error *parse_number(struct parser *parser, struct node *node)
         node->type = NODE_INT64;
         is_ok = number_parse_int64(text, &node->int64);
     }
-    if (!is_ok) return fail(parser, "malformed or too large number");
+    if (!is_ok) return text_parser_fail(parser, "malformed or too large number");
     parser->at = at;
     return NULL;
 }
 
-static struct error *parse_percent(struct parser *parser, struct node *node)
+static struct error *parse_percent(struct text_parser *parser, struct node *node)
 {
     static const struct {
         const char *text;
@@ -281,7 +236,7 @@ static struct error *parse_percent(struct parser *parser, struct node *node)
         {"%+inf", NODE_DOUBLE, INFINITY},
         {"%-inf", NODE_DOUBLE, -INFINITY},
     };
-    struct slice rest = slice_from(parser->at, rest_size(parser));
+    struct slice rest = text_parser_rest(parser);
     for (size_t i = 0; i < sizeof WORDS / sizeof *WORDS; i++) {
         if (!slice_has_prefix(rest, slice_from_text(WORDS[i].text))) continue;
         node->type = WORDS[i].type;
@@ -293,10 +248,10 @@ static struct error *parse_percent(struct parser *parser, struct node *node)
         parser->at += strlen(WORDS[i].text);
         return NULL;
     }
-    return fail(parser, "unknown literal");
+    return text_parser_fail(parser, "unknown literal");
 }
 
-static struct error *parse_binary_scalar(struct parser *parser, int marker, struct node *node)
+static struct error *parse_binary_scalar(struct text_parser *parser, int marker, struct node *node)
 {
     uint64_t number = 0;
     parser->at++;
@@ -312,9 +267,9 @@ static struct error *parse_binary_scalar(struct parser *parser, int marker, stru
         node->uint64 = number;
         return NULL;
     case MARKER_DOUBLE: {
-        struct reader reader = reader_from(slice_from(parser->at, rest_size(parser)));
+        struct reader reader = reader_from(text_parser_rest(parser));
         number = get_fixed64(&reader);
-        if (reader.is_broken) return fail(parser, "double is cut short");
+        if (reader.is_broken) return text_parser_fail(parser, "double is cut short");
         parser->at = reader.rest.data;
         node->type = NODE_DOUBLE;
         memcpy(&node->real, &number, sizeof node->real);
@@ -327,58 +282,49 @@ static struct error *parse_binary_scalar(struct parser *parser, int marker, stru
     }
 }
 
-static struct error *parse_value(struct parser *parser, struct node **ret_node);
+static struct error *parse_value(struct text_parser *parser, struct node **ret_node);
 
 // The recursion is bounded by YSON_DEPTH_MAX.
 // NOLINTBEGIN(misc-no-recursion)
 
-static struct error *enter(struct parser *parser)
+static struct error *parse_list(struct text_parser *parser, struct node *list)
 {
-    if (parser->depth == YSON_DEPTH_MAX) {
-        return fail(parser, "nesting is deeper than %d", YSON_DEPTH_MAX);
-    }
-    parser->depth++;
-    parser->at++; // The opening bracket.
-    return NULL;
-}
-
-static struct error *parse_list(struct parser *parser, struct node *list)
-{
-    TRY(enter(parser));
+    TRY(text_parser_enter(parser));
     while (!skip_char(parser, ']')) {
         struct node *item = NULL;
         TRY(parse_value(parser, &item));
         node_add(parser->arena, list, item);
         if (!skip_char(parser, ';') && peek(parser) != ']') {
-            return fail_unexpected(parser, "\";\" or \"]\"");
+            return text_parser_fail_unexpected(parser, "\";\" or \"]\"");
         }
     }
     parser->depth--;
     return NULL;
 }
 
-static struct error *parse_entries(struct parser *parser, struct node *map, char close)
+static struct error *parse_entries(struct text_parser *parser, struct node *map, char close)
 {
-    TRY(enter(parser));
+    TRY(text_parser_enter(parser));
     while (!skip_char(parser, close)) {
         struct slice key = {0};
         struct node *value = NULL;
         TRY(parse_key(parser, &key));
-        if (!skip_char(parser, '=')) return fail_unexpected(parser, "\"=\"");
+        if (!skip_char(parser, '=')) return text_parser_fail_unexpected(parser, "\"=\"");
         TRY(parse_value(parser, &value));
         if (!node_add_entry(parser->arena, map, key, value)) {
             struct slice shown = slice_from(key.data, MIN(key.size, (size_t)64));
-            return fail(parser, "duplicate key \"%.*s\"", SLICE(shown));
+            return text_parser_fail(parser, "duplicate key \"%.*s\"", SLICE(shown));
         }
         if (!skip_char(parser, ';') && peek(parser) != close) {
-            return fail_unexpected(parser, close == '}' ? "\";\" or \"}\"" : "\";\" or \">\"");
+            return text_parser_fail_unexpected(
+                parser, close == '}' ? "\";\" or \"}\"" : "\";\" or \">\"");
         }
     }
     parser->depth--;
     return NULL;
 }
 
-static struct error *parse_plain(struct parser *parser, struct node *node)
+static struct error *parse_plain(struct text_parser *parser, struct node *node)
 {
     int c = peek(parser);
     if (c == '[') {
@@ -401,14 +347,12 @@ static struct error *parse_plain(struct parser *parser, struct node *node)
     if (c == '%') return parse_percent(parser, node);
     if (c == '-' || c == '+' || (c >= '0' && c <= '9')) return parse_number(parser, node);
     if (c > MARKER_STRING && c <= MARKER_UINT64) return parse_binary_scalar(parser, c, node);
-    return fail_unexpected(parser, "a value");
+    return text_parser_fail_unexpected(parser, "a value");
 }
 
-static struct error *parse_value(struct parser *parser, struct node **ret_node)
+static struct error *parse_value(struct text_parser *parser, struct node **ret_node)
 {
-    if (++parser->node_count > YSON_NODE_COUNT_MAX) {
-        return fail(parser, "more than %" PRIu64 " nodes", YSON_NODE_COUNT_MAX);
-    }
+    TRY(text_parser_count_node(parser));
     struct node *attributes = NULL;
     if (peek(parser) == '<') {
         attributes = node_map(parser->arena);
@@ -423,33 +367,27 @@ static struct error *parse_value(struct parser *parser, struct node **ret_node)
 
 // NOLINTEND(misc-no-recursion)
 
-static struct parser parser_from(struct arena *arena, struct slice text)
-{
-    const char *begin = text.data ? text.data : "";
-    return (struct parser){.arena = arena, .begin = begin, .at = begin, .end = begin + text.size};
-}
-
 struct error *yson_parse(struct arena *arena, struct slice text, struct node **ret_node)
 {
-    struct parser parser = parser_from(arena, text);
+    struct text_parser parser = text_parser_from("YSON", arena, text);
     struct node *node = NULL;
     TRY(parse_value(&parser, &node));
-    if (peek(&parser) != -1) return fail_unexpected(&parser, "the end");
+    if (peek(&parser) != -1) return text_parser_fail_unexpected(&parser, "the end");
     *ret_node = node;
     return NULL;
 }
 
 struct error *yson_parse_item(struct arena *arena, struct slice *text, struct node **ret_node)
 {
-    struct parser parser = parser_from(arena, *text);
+    struct text_parser parser = text_parser_from("YSON", arena, *text);
     struct node *node = NULL;
     if (peek(&parser) != -1) {
         TRY(parse_value(&parser, &node));
         if (!skip_char(&parser, ';') && peek(&parser) != -1) {
-            return fail_unexpected(&parser, "\";\" or the end");
+            return text_parser_fail_unexpected(&parser, "\";\" or the end");
         }
     }
-    *text = slice_from(parser.at, rest_size(&parser));
+    *text = text_parser_rest(&parser);
     *ret_node = node;
     return NULL;
 }
