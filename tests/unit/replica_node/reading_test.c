@@ -402,7 +402,7 @@ Test(reading, timestamps_are_ordinary_ones_or_latest_or_asynchronous)
 }
 
 // -------------------------------------------------------------------------------------------------
-// get_in_sync_replicas. Refusals and barriers: replication_test.c (in_sync_replicas_are_told),
+// get_in_sync_replicas. Refusals and barriers: in_sync_test.c (in_sync_replicas_are_told),
 // check_list_test.c, items 3 and 4.
 
 static const char *in_sync(

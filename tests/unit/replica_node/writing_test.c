@@ -384,7 +384,7 @@ Test(writing, locks_alone_are_not_replicated)
 // -------------------------------------------------------------------------------------------------
 // Direct writes to a replica's table
 
-// What the replication stream says to a table: errors_test.c and replication_test.c
+// What the replication stream says to a table: errors_test.c and obstacles_test.c
 // (refuses_tables_that_do_not_fit) have the rows with another id.
 Test(writing, a_bound_table_takes_rows_of_its_replica_only)
 {
