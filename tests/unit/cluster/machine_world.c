@@ -406,6 +406,25 @@ void world_create_user(struct machine_world *world, int node, const char *name)
     world_do(world, node, "create", parameters, NULL);
 }
 
+void world_create_group(struct machine_world *world, const char *name)
+{
+    world_ask(world, "create", world_text(world, "{type=group;attributes={name=%s}}", name));
+}
+
+void world_add_member(struct machine_world *world, const char *member, const char *group)
+{
+    world_ask(world, "add_member", world_text(world, "{member=%s;group=%s}", member, group));
+}
+
+const char *world_permission(
+    struct machine_world *world, const char *user, const char *permission, const char *path)
+{
+    const char *parameters =
+        world_text(world, "{user=%s;permission=%s;path=\"%s\"}", user, permission, path);
+    const char *answer = world_ask(world, "check_permission", parameters);
+    return strstr(answer, "\"action\"=\"allow\"") ? "allow" : "deny";
+}
+
 const char *world_get(struct machine_world *world, int node, const char *path)
 {
     const char *output =

@@ -84,8 +84,14 @@ const char *world_ask(struct machine_world *world, const char *command, const ch
 // Sets a node or an attribute.
 void world_set(struct machine_world *world, int node, const char *path, const char *value);
 
-// Makes a user on a cluster.
+// Makes a user on a cluster; a group, and a member of it, on META.
 void world_create_user(struct machine_world *world, int node, const char *name);
+void world_create_group(struct machine_world *world, const char *name);
+void world_add_member(struct machine_world *world, const char *member, const char *group);
+
+// What check_permission says on META: "allow" or "deny".
+const char *world_permission(
+    struct machine_world *world, const char *user, const char *permission, const char *path);
 
 // Prints into the world's memory.
 PRINTF_LIKE(2, 3) const char *world_text(struct machine_world *world, const char *format, ...);
