@@ -371,6 +371,12 @@ static void put_store(const struct metrics_source *source, struct buffer *text)
                     source->store, (enum store_family)family, STORE_METRICS[i].property));
         }
     }
+    struct rocks_store_reads reads = rocks_store_log_reads(source->store);
+    static const char *const READ_NAME = "retable_store_log_read_seconds";
+    begin(text, READ_NAME, "summary", "Reading runs of records of logs that are not in memory.");
+    buffer_print(text, "%s_sum", READ_NAME);
+    put_real(text, (double)reads.us / 1e6);
+    buffer_print(text, "%s_count %" PRIu64 "\n", READ_NAME, reads.count);
     put_gauge(
         text,
         "retable_store_block_cache_bytes",

@@ -1,5 +1,7 @@
 #include "io/rocks_store.h"
 
+#include "io/clock.h"
+
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -43,6 +45,9 @@ struct rocks_store {
 
     // What broke it. Written once, by the owner; read by any thread that reads.
     _Atomic(struct error *) failure;
+
+    _Atomic uint64_t log_read_count; // By iterators over STORE_QUEUE that are gone.
+    _Atomic uint64_t log_read_us;
 };
 
 struct rocks_iterator {
@@ -50,6 +55,8 @@ struct rocks_iterator {
     struct rocks_store *store;  // Borrowed.
     rocksdb_iterator_t *iterator;
     rocksdb_readoptions_t *read_options; // Must live as long as the iterator, as must the bounds.
+    bool is_of_log;
+    uint64_t begun_at_us;
     char bounds[];
 };
 
@@ -235,6 +242,11 @@ static struct error *rocks_iterator_error(const struct store_iterator *base)
 static void rocks_iterator_free(struct store_iterator *base)
 {
     struct rocks_iterator *iterator = (struct rocks_iterator *)base;
+    if (iterator->is_of_log) {
+        uint64_t read_us = clock_now_us() - iterator->begun_at_us;
+        atomic_fetch_add(&iterator->store->log_read_count, 1);
+        atomic_fetch_add(&iterator->store->log_read_us, read_us);
+    }
     rocksdb_iter_destroy(iterator->iterator);
     rocksdb_readoptions_destroy(iterator->read_options);
     free(iterator);
@@ -277,6 +289,8 @@ static struct store_iterator *rocks_iterator_new(
     struct rocks_store *store = (struct rocks_store *)base;
     struct rocks_iterator *iterator = new_iterator(store, snapshot, begin.size + end.size);
     rocksdb_readoptions_set_total_order_seek(iterator->read_options, 1);
+    iterator->is_of_log = family == STORE_QUEUE;
+    iterator->begun_at_us = clock_now_us();
     char *bound = iterator->bounds;
     if (begin.size > 0) {
         memcpy(bound, begin.data, begin.size);
@@ -564,4 +578,13 @@ uint64_t rocks_store_property(struct store *store, enum store_family family, con
     uint64_t value = 0;
     if (rocksdb_property_int_cf(rocks->db, rocks->families[family], name, &value) != 0) return 0;
     return value;
+}
+
+struct rocks_store_reads rocks_store_log_reads(const struct store *store)
+{
+    const struct rocks_store *rocks = (const struct rocks_store *)store;
+    return (struct rocks_store_reads){
+        .count = atomic_load(&rocks->log_read_count),
+        .us = atomic_load(&rocks->log_read_us),
+    };
 }

@@ -37,3 +37,11 @@ MUST_USE struct error *rocks_store_check_space(struct store *store);
 // What RocksDB says of a column family: "rocksdb.estimate-live-data-size" and the like; 0 if it
 // does not know the property. For metrics.
 uint64_t rocks_store_property(struct store *store, enum store_family family, const char *name);
+
+// How often a run of records was read from the family of replication logs, and how long that took
+// in all, from the making of each iterator to its end. For metrics; any thread.
+struct rocks_store_reads {
+    uint64_t count;
+    uint64_t us;
+};
+struct rocks_store_reads rocks_store_log_reads(const struct store *store);

@@ -310,6 +310,7 @@ SENSORS = {
     "replica/replication_transaction_start_time": "retable_replica_replication_start_seconds",
     "replica/replication_transaction_commit_time": "retable_replica_replication_commit_seconds",
     "replica/replication_rows_write_time": "retable_replica_replication_write_seconds",
+    "replica/replication_rows_read_time": "retable_store_log_read_seconds",
     "replica/replication_bytes_throttled": "retable_replica_replication_throttled_bytes_total",
     "replica_mode_switch_count": "retable_replica_mode_switches_total",
 }
@@ -320,7 +321,11 @@ def sensors(daemon, path):
     text = ask(daemon, "GET", "/metrics").body.decode()
     kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)", text, re.MULTILINE))
     return {
-        sensor: metric(text, name + ("_count" if kinds[name] == "summary" else ""), table_path=path)
+        sensor: metric(
+            text,
+            name + ("_count" if kinds[name] == "summary" else ""),
+            **({} if name.startswith("retable_store_") else {"table_path": path}),
+        )
         for sensor, name in SENSORS.items()
     }
 
@@ -346,17 +351,25 @@ def test_sensors(meta, replica):
     bound = dict(attributes, upstream_replica_id=replica_id)
     post(replica, "create", {"type": "table", "path": there, "attributes": bound}).json()
     replica.mount(there)
-    meta.run("set", path + "/@replication_throttler", "{limit=5000}")
     meta.mount(path)
     before = sensors(meta, path)
     assert before["write/row_count"] == before["replica/replication_row_count"] == 0, before
 
-    def insert(begin, count):
-        rows = "\n".join('{"k":%d,"v":"%s"}' % (k, "x" * 100) for k in range(begin, begin + count))
+    def insert(begin, count, size=100):
+        rows = "\n".join('{"k":%d,"v":"%s"}' % (k, "x" * size) for k in range(begin, begin + count))
         loose = {"path": path, "input_format": "json", "require_sync_replica": False}
         assert command(meta, "insert_rows", loose, rows).json() == {}
 
+    # More than is kept in memory of a log.
+    meta.run("alter-table-replica", replica_id, "--disable")
+    for i in range(3):
+        insert(1000 + 40 * i, 40, size=100000)
+    meta.run("alter-table-replica", replica_id, "--enable")
+    until(lambda: sensors(meta, path)["replica/lag_row_count"] == 0, "it has what was written meanwhile")
+
     # Each transaction has more than the throttler lets go in a second.
+    meta.run("set", path + "/@replication_throttler", "{limit=5000}")
+    meta.run("remount-table", path)
     for i in range(3):
         insert(60 * i, 60)
     until(lambda: sensors(meta, path)["replica/lag_time"] > 0, "the replica is behind")
@@ -364,7 +377,7 @@ def test_sensors(meta, replica):
     until(lambda: sensors(meta, path)["replica/lag_row_count"] == 0, "it has everything")
     assert sensors(meta, path)["replica/lag_time"] == 0
     total, count = summary(meta, "retable_replica_replication_batch_rows", path)
-    assert total == 180 and count >= 3, (total, count)
+    assert total == 300 and count >= 6, (total, count)
     total, count = summary(meta, "retable_replica_replication_throttle_seconds", path)
     assert total > 0.5, (total, count)
     for name in "write", "start":

@@ -1,6 +1,7 @@
 #include "io/rocks_store.h"
 
 #include "base/rng.h"
+#include "io/clock.h"
 #include "tests/test.h"
 
 #include <dirent.h>
@@ -384,6 +385,26 @@ Test(rocks_store, is_broken_for_good_after_a_failed_sync)
     store = open_store();
     assert_text(get(store, NULL, STORE_DATA, "a"), "1");
     assert_text(get(store, NULL, STORE_DATA, "c"), "(absent)");
+    store_close(store);
+}
+
+Test(rocks_store, times_what_is_read_from_logs)
+{
+    struct store *store = open_store();
+    put(store, STORE_QUEUE, "a", "1");
+    put(store, STORE_DATA, "a", "1");
+    static const enum store_family FAMILIES[] = {STORE_QUEUE, STORE_DATA, STORE_META};
+    for (uint64_t i = 0; i < 3; i++) {
+        struct slice all = SLICE_OF("");
+        struct store_iterator *iterator = store_iterator_new(store, NULL, FAMILIES[i], all, all);
+        store_iterator_seek(iterator, all);
+        uint64_t begin_us = clock_now_us();
+        while (clock_now_us() == begin_us) continue; // It takes a microsecond at least.
+        cr_assert(eq(u64, rocks_store_log_reads(store).count, MIN(i, UINT64_C(1))));
+        store_iterator_free(iterator);
+        cr_assert(eq(u64, rocks_store_log_reads(store).count, 1));
+    }
+    cr_assert(gt(u64, rocks_store_log_reads(store).us, 0));
     store_close(store);
 }
 
