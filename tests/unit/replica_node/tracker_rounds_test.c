@@ -17,11 +17,6 @@ struct rounds {
     const char *ids[REPLICA_COUNT_MAX];
 };
 
-static void set(struct machine_world *world, const char *path, const char *value)
-{
-    world_do(world, META, "set", world_text(world, "{path=\"%s\"}", path), value);
-}
-
 static const char *path_of(struct rounds *rounds, size_t index)
 {
     return world_text(&rounds->world, "//tmp/r%zu", index);
@@ -38,7 +33,7 @@ static void make(struct rounds *rounds, size_t count, const char *options)
         const char *mode = i == 0 ? "mode=sync" : "mode=async";
         rounds->ids[i] = rules_replica(world, path_of(rounds, i), mode, SCHEMA);
     }
-    set(world, OPTIONS, options);
+    world_set(world, META, OPTIONS, options);
     world_run(world, SECOND);
 }
 
@@ -82,6 +77,42 @@ static void rounds_release(struct rounds *rounds)
 
 #define ON "enable_replicated_table_tracker=%true"
 
+// What minimum and maximum come to, of two tracked replicas.
+Test(tracker_rounds, counts_are_1_and_1_unless_options_say_otherwise)
+{
+    static const struct {
+        const char *options;
+        int min;
+        int max;
+    } ROWS[] = {
+        {"", 1, 1},
+        {"min_sync_replica_count=0", 0, 2}, // Only the minimum: the maximum is their number.
+        {"min_sync_replica_count=2", 2, 2},
+        {"max_sync_replica_count=2", 2, 2}, // Only the maximum: the minimum is the same.
+        {"sync_replica_count=1", 1, 1},
+        {"max_sync_replica_count=0", 0, 0},
+        {"min_sync_replica_count=1;max_sync_replica_count=2", 1, 2},
+        {"min_sync_replica_count=#;max_sync_replica_count=#", 1, 1},
+    };
+    struct rounds rounds;
+    make(&rounds, 2, "{" ON "}");
+    struct machine_world *world = &rounds.world;
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        world_set(world, META, OPTIONS, world_text(world, "{%s;%s}", ON, ROWS[i].options));
+        const char *status = world_do(world, META, "get_tracker_status", T, NULL);
+        const char *expected = world_text(
+            world,
+            "\"min_sync_replica_count\"=%d;\"max_sync_replica_count\"=%d;",
+            ROWS[i].min,
+            ROWS[i].max);
+        cr_assert(strstr(status, expected) != NULL, "%s: %s", ROWS[i].options, status);
+        world_run(world, SECOND);
+        size_t count = sync_count(&rounds);
+        cr_assert(eq(sz, count, (size_t)ROWS[i].max), "%s", ROWS[i].options);
+    }
+    rounds_release(&rounds);
+}
+
 Test(tracker_rounds, a_lone_replica_that_goes_bad_stays_sync_by_default)
 {
     struct rounds rounds;
@@ -89,7 +120,8 @@ Test(tracker_rounds, a_lone_replica_that_goes_bad_stays_sync_by_default)
     break_replica(&rounds, 0);
     world_run(&rounds.world, 10 * SECOND);
     assert_text(modes(&rounds), "s");
-    set(&rounds.world, OPTIONS, "{" ON ";min_sync_replica_count=0;max_sync_replica_count=1}");
+    world_set(
+        &rounds.world, META, OPTIONS, "{" ON ";min_sync_replica_count=0;max_sync_replica_count=1}");
     world_run(&rounds.world, SECOND);
     assert_text(modes(&rounds), "a");
     rounds_release(&rounds);
@@ -111,7 +143,7 @@ Test(tracker_rounds, of_two_replicas_the_other_takes_over_in_the_same_round)
         cr_assert(eq(u64, table->replicas[i]->session->counters.switch_count, 1));
     world_do(world, META, "insert_rows", T, "{key=1}");
     // By hand it is no switch of the tracker's.
-    set(world, OPTIONS, "{}");
+    world_set(world, META, OPTIONS, "{}");
     rules_alter(world, rounds.ids[1], "mode=async");
     cr_assert(eq(u64, table->replicas[1]->session->counters.switch_count, 1));
     rounds_release(&rounds);
@@ -172,18 +204,18 @@ Test(tracker_rounds, nothing_flips_for_less_lag_or_another_list_of_preferred_clu
     struct machine_world *world = &rounds.world;
     const struct table *table = world_table(world, META, "//tmp/t");
     uint64_t revision = table->mode_revision;
-    set(world, "//tmp/t/@replication_throttler", "{limit=50}");
+    world_set(world, META, "//tmp/t/@replication_throttler", "{limit=50}");
     world_do(world, META, "remount_table", T, NULL);
     for (int i = 0; i < 10; i++) world_do(world, META, "insert_rows", T, "{key=1;value=aaaaaaaa}");
     world_run(world, 2 * SECOND);
     const char *lag = rules_attribute(world, rounds.ids[1], "replication_lag_time");
     cr_assert(gt(u64, strtoull(lag, NULL, 10), 0));
-    set(world, "//tmp/t/@replication_throttler", "{}");
+    world_set(world, META, "//tmp/t/@replication_throttler", "{}");
     world_do(world, META, "remount_table", T, NULL);
     rules_catch_up(world, rounds.ids[1]);
     world_run(world, SECOND);
     for (size_t i = 0; i < sizeof LISTS / sizeof *LISTS; i++) {
-        set(world, OPTIONS "/preferred_sync_replica_clusters", LISTS[i]);
+        world_set(world, META, OPTIONS "/preferred_sync_replica_clusters", LISTS[i]);
         world_run(world, 5 * SECOND);
     }
     assert_text(modes(&rounds), "saa");
@@ -198,11 +230,11 @@ Test(tracker_rounds, what_is_not_tracked_is_left_alone_whatever_breaks)
         struct rounds rounds;
         make(&rounds, 2, "{}");
         struct machine_world *world = &rounds.world;
-        if (i == 0) set(world, TRACKER "/enable_replicated_table_tracker", "%false");
+        if (i == 0) world_set(world, META, TRACKER "/enable_replicated_table_tracker", "%false");
         for (size_t j = 0; i == 2 && j < 2; j++)
             rules_alter(world, rounds.ids[j], "enable_replicated_table_tracker=%false");
         if (i == 3) rules_alter(world, rounds.ids[1], "enabled=%false");
-        if (i != 1) set(world, OPTIONS, "{" ON "}");
+        if (i != 1) world_set(world, META, OPTIONS, "{" ON "}");
         break_replica(&rounds, 0);
         world_run(world, 10 * SECOND);
         cr_assert(eq(str, (char *)modes(&rounds), "sa"), "case %d", i);
@@ -211,8 +243,8 @@ Test(tracker_rounds, what_is_not_tracked_is_left_alone_whatever_breaks)
         const char *state = i == 3 ? "disabled" : "enabled";
         assert_text(rules_attribute(world, rounds.ids[1], "state"), state);
         // As soon as all are tracked, the other one takes over.
-        set(world, TRACKER "/enable_replicated_table_tracker", "%true");
-        set(world, OPTIONS, "{" ON "}");
+        world_set(world, META, TRACKER "/enable_replicated_table_tracker", "%true");
+        world_set(world, META, OPTIONS, "{" ON "}");
         for (size_t j = 0; j < 2; j++)
             rules_alter(world, rounds.ids[j], "enable_replicated_table_tracker=%true");
         if (i == 3) rules_alter(world, rounds.ids[1], "enabled=%true");
@@ -228,7 +260,7 @@ Test(tracker_rounds, an_untracked_replica_does_not_count)
     make(&rounds, 2, "{}");
     struct machine_world *world = &rounds.world;
     rules_alter(world, rounds.ids[0], "enable_replicated_table_tracker=%false");
-    set(world, OPTIONS, "{" ON "}");
+    world_set(world, META, OPTIONS, "{" ON "}");
     rules_wait(world, rounds.ids[1], "mode", "sync"); // It knows of no other one.
     world_run(world, 5 * SECOND);
     assert_text(modes(&rounds), "ss");
@@ -242,7 +274,7 @@ Test(tracker_rounds, copied_tables_are_tracked_like_others_and_clones_keep_their
     const char *id = rules_world(&world, SCHEMA, replica);
     const char *other = rules_replica(&world, "//tmp/q", replica, SCHEMA);
     rules_alter(&world, other, "enable_replicated_table_tracker=%false");
-    set(&world, OPTIONS, "{" ON "}");
+    world_set(&world, META, OPTIONS, "{" ON "}");
     rules_wait(&world, id, "mode", "sync");
     rules_alter(&world, id, "enable_replicated_table_tracker=%false;mode=async");
     rules_alter(&world, id, "enable_replicated_table_tracker=%true;enabled=%false");

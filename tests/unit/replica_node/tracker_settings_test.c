@@ -40,11 +40,6 @@ static const char *get(struct machine_world *world, const char *name)
     return world_do(world, META, "get", path, NULL);
 }
 
-static void set(struct machine_world *world, const char *path, const char *value)
-{
-    world_do(world, META, "set", world_text(world, "{path=\"%s\"}", path), value);
-}
-
 static void remove_at(struct machine_world *world, const char *path)
 {
     world_do(world, META, "remove", world_text(world, "{path=\"%s\"}", path), NULL);
@@ -65,7 +60,8 @@ Test(tracker_settings, each_is_set_by_path_and_removed_back_to_its_default)
     world_init(&world, 1);
     assert_all(&world, true);
     for (size_t i = 0; i < SETTING_COUNT; i++) {
-        set(&world, world_text(&world, TRACKER "/%s", SETTINGS[i].name), SETTINGS[i].other);
+        world_set(
+            &world, META, world_text(&world, TRACKER "/%s", SETTINGS[i].name), SETTINGS[i].other);
     }
     assert_all(&world, false);
     world_restart(&world, META);
@@ -85,13 +81,17 @@ Test(tracker_settings, are_set_and_removed_as_maps)
     world_init(&world, 1);
     for (size_t i = 0; i < sizeof MAPS / sizeof *MAPS; i++) {
         for (size_t j = 0; j < SETTING_COUNT; j++) {
-            set(&world, world_text(&world, TRACKER "/%s", SETTINGS[j].name), SETTINGS[j].other);
+            world_set(
+                &world,
+                META,
+                world_text(&world, TRACKER "/%s", SETTINGS[j].name),
+                SETTINGS[j].other);
         }
         remove_at(&world, MAPS[i]);
         assert_all(&world, true);
     }
-    set(&world, TRACKER "/update_period", "5");
-    set(&world, TRACKER, "{check_period=1;bundle_health_cache={refresh_time=2}}");
+    world_set(&world, META, TRACKER "/update_period", "5");
+    world_set(&world, META, TRACKER, "{check_period=1;bundle_health_cache={refresh_time=2}}");
     assert_text(get(&world, "check_period"), "1");
     assert_text(get(&world, "update_period"), "3000");
     assert_text(get(&world, "bundle_health_cache/refresh_time"), "2");
@@ -156,11 +156,12 @@ Test(tracker_settings, which_list_of_preferred_clusters_counts)
         "{type=table_collocation;attributes={table_paths=[\"//tmp/t\";\"//tmp/u\"]}}");
     const char *options = world_text(&world, "#%s/@options", id);
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
-        set(&world, TRACKER "/replicator_hint/preferred_sync_replica_clusters", ROWS[i].hint);
-        set(&world, OPTIONS "/preferred_sync_replica_clusters", ROWS[i].table);
+        world_set(
+            &world, META, TRACKER "/replicator_hint/preferred_sync_replica_clusters", ROWS[i].hint);
+        world_set(&world, META, OPTIONS "/preferred_sync_replica_clusters", ROWS[i].table);
         const char *own = ROWS[i].collocation ? ROWS[i].collocation : "#";
         const char *map = world_text(&world, "{preferred_sync_replica_clusters=%s}", own);
-        set(&world, options, ROWS[i].collocation ? map : "{}");
+        world_set(&world, META, options, ROWS[i].collocation ? map : "{}");
         const char *status = world_do(&world, META, "get_tracker_status", T, NULL);
         bool is_preferred = strstr(status, "\"preferred\"=%true") != NULL;
         cr_assert(eq(int, is_preferred, ROWS[i].is_preferred), "row %zu: %s", i, status);

@@ -226,6 +226,47 @@ Test(tracker, lag_grows_no_faster_than_the_clock)
     world_release(&world);
 }
 
+// Before a replica was seen for long enough nothing is held against it, and nobody is promoted or
+// demoted because of it.
+Test(tracker, a_new_replica_is_not_judged_at_once)
+{
+    struct machine_world world;
+    const char *id = make(&world, "sync", "{enable_replicated_table_tracker=%true}");
+    world_set(&world, META, TRACKER "/suspicion_timeout", "5000");
+    const char *created = world_do(
+        &world,
+        META,
+        "create",
+        "{type=table_replica;attributes={table_path=\"//tmp/t\";cluster_name=replica;"
+        "replica_path=\"//tmp/none\";enabled=%true}}",
+        NULL);
+    world_run(&world, SECOND);
+    assert_cause(&world, "\"health\"=\"Not known yet\"");
+    assert_text(mode_of(&world, id), "sync");
+    world_run(&world, 10 * SECOND);
+    const char *status = world_do(&world, META, "get_tracker_status", T, NULL);
+    cr_assert(strstr(status, "Not known yet") == NULL, "%s", status);
+    assert_cause(&world, "//tmp/none"); // There is no such table.
+    assert_text(mode_of(&world, id), "sync");
+    const char *new_id = world_text(&world, "%.*s", (int)strlen(created) - 2, created + 1);
+    assert_text(mode_of(&world, new_id), "async");
+    world_release(&world);
+}
+
+// Nothing has ever to be loaded into memory, so whoever asks for it finds it there.
+Test(tracker, the_state_of_preloading_is_always_complete)
+{
+    struct machine_world world;
+    const char *id = make(
+        &world,
+        "async",
+        "{enable_replicated_table_tracker=%true;enable_preload_state_check=%true;"
+        "incomplete_preload_grace_period=0}");
+    wait_for_mode(&world, id, "sync");
+    assert_text(world_get(&world, REPLICA, "//tmp/r/@preload_state"), "complete");
+    world_release(&world);
+}
+
 static void fill_disk(struct cell *cell)
 {
     cell_set_disk_error(cell, error_new(ERROR_ACCOUNT_LIMIT_EXCEEDED, "Disk is almost full"));
