@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 
 import retable
@@ -91,6 +92,21 @@ def test_large_answers(world):
     assert node.refused("select-rows", "nonsense")
 
 
+def test_cell_address(world):
+    """Tablets say where their cell is: at the address of the config, or if that is any at the machine's name."""
+    for name, args in ("one", []), ("any", ["--grpc-address", "0.0.0.0:0"]):
+        node = world.node(name, *args)
+        node.create("table", "//tmp/t", attributes="{dynamic=%%true;schema=%s}" % SCHEMA)
+        node.mount("//tmp/t")
+        host, port = node.get("//tmp/t/@tablets/0/cell_leader_address").rsplit(":", 1)
+        assert host == (socket.gethostname() if args else "127.0.0.1"), host
+        assert port == node.address.rsplit(":", 1)[1]
+        cell = node.get("//tmp/t/@tablets/0/cell_id")
+        node.run("unmount-table", "//tmp/t", "--sync")
+        assert "No such tablet cell 1-2-3-4" in node.refused("mount-table", "//tmp/t", "--cell-id", "1-2-3-4")
+        node.run("mount-table", "//tmp/t", "--cell-id", cell, "--sync")
+
+
 def test_own_replica(world):
     """A replica may live on the meta-cluster itself."""
     primary = world.coordinator("primary")
@@ -115,6 +131,6 @@ def test_own_replica(world):
 
 
 if __name__ == "__main__":
-    for test in test_refusals, test_stopping, test_ids_are_not_given_again, test_large_answers, test_own_replica:
+    for test in test_refusals, test_stopping, test_ids_are_not_given_again, test_large_answers, test_cell_address, test_own_replica:
         with retable.World() as world:
             test(world)
