@@ -365,7 +365,13 @@ static void on_execution_closed(void *context, struct rpc_stream *stream, struct
     // What the server says of itself comes without a status of gRPC's.
     bool is_loss = error && error_code(error) == ERROR_RPC_UNAVAILABLE &&
                    error_attribute(error, "grpc_status");
-    if (is_loss && !execution->is_sent) {
+    if (is_loss && !execution->is_sent && execution->is_query) { // Nobody said that it is there.
+        error = error_wrap(
+            error,
+            ERROR_RPC_UNAVAILABLE,
+            "Cannot connect to %s, or the connection was lost before an answer came",
+            client->address);
+    } else if (is_loss && !execution->is_sent) {
         error = error_wrap(error, ERROR_RPC_UNAVAILABLE, "Cannot connect to %s", client->address);
     } else if (is_loss && execution->is_query) {
         error = error_wrap(
@@ -419,10 +425,18 @@ static struct error *start_execution(
     wire_encode(request, &execution->request);
     DL_APPEND(client->executions, execution);
     client->execution_count++;
-    execution->stream = rpc_stream_open(
-        client->channel, is_query ? SELECT_METHOD : EXECUTE_METHOD, &EXECUTION_HANDLER, execution);
-    // A query changes nothing: it need not wait for the server to say that it is there.
-    if (is_query) send_execution(execution, execution->stream);
+    if (is_query) { // It changes nothing, so it need not wait for the server to be there.
+        execution->stream = rpc_stream_ask(
+            client->channel,
+            SELECT_METHOD,
+            buffer_slice(&execution->request),
+            &EXECUTION_HANDLER,
+            execution);
+        buffer_release(&execution->request);
+    } else {
+        execution->stream =
+            rpc_stream_open(client->channel, EXECUTE_METHOD, &EXECUTION_HANDLER, execution);
+    }
     return NULL;
 }
 

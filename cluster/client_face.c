@@ -337,7 +337,6 @@ static const struct rpc_stream_handler EXECUTE = {
 static const struct rpc_stream_handler SELECT = {
     .on_open = on_select_open,
     .on_message = on_exchange_message,
-    .on_end = on_exchange_end,
     .on_drained = on_exchange_drained,
     .on_closed = on_exchange_closed,
 };
@@ -513,7 +512,7 @@ static const struct rpc_method METHODS[] = {
     {.path = "/retable.v1.Client/Commit", .on_call = on_commit},
     {.path = "/retable.v1.Client/Lookup", .on_call = on_lookup},
     {.path = "/retable.v1.Client/Execute", .kind = RPC_STREAM, .stream = &EXECUTE},
-    {.path = "/retable.v1.Client/Select", .kind = RPC_STREAM, .stream = &SELECT},
+    {.path = "/retable.v1.Client/Select", .kind = RPC_SERVER_STREAM, .stream = &SELECT},
     {.path = "/retable.v1.Client/Session", .kind = RPC_STREAM, .stream = &SESSION},
 };
 

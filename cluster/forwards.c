@@ -236,9 +236,8 @@ static void forward_select(struct forward *forward, struct rpc_channel *channel)
     select.upstream_replica_id = wire_guid(request->upstream_replica_id, id_bytes);
     CLEANUP(buffer_releasep) struct buffer message = {0};
     wire_encode(&select.base, &message);
-    forward->stream = rpc_stream_open(channel, SELECT_METHOD, &SELECT, forward);
-    struct error *error = rpc_stream_send(forward->stream, buffer_slice(&message));
-    rpc_stream_finish(forward->stream, error);
+    forward->stream =
+        rpc_stream_ask(channel, SELECT_METHOD, buffer_slice(&message), &SELECT, forward);
 }
 
 void forward_read(

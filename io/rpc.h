@@ -67,11 +67,14 @@ struct rpc_stream_handler {
 
 struct rpc_method {
     const char *path; // "/package.Service/Method".
-    enum { RPC_UNARY, RPC_STREAM } kind;
+    enum { RPC_UNARY, RPC_STREAM, RPC_SERVER_STREAM } kind;
     // RPC_UNARY: to be answered by rpc_call_reply or rpc_call_fail, at once or later. `request` is
     // borrowed until the handler returns.
     void (*on_call)(void *context, struct rpc_call *call, struct slice request);
-    const struct rpc_stream_handler *stream; // RPC_STREAM.
+    // RPC_STREAM. RPC_SERVER_STREAM: on_open and the only on_message, its request, come together;
+    // there is no on_end. What is sent first takes the answer's head along, so that a short answer
+    // costs no more than that of RPC_UNARY.
+    const struct rpc_stream_handler *stream;
     void *context;
     uint64_t message_size_max; // Of messages received; 0 stands for that of the rpc.
 };
@@ -190,6 +193,15 @@ void rpc_channel_reset_backoff(struct rpc_channel *channel);
 MUST_USE struct rpc_stream *rpc_stream_open(
     struct rpc_channel *channel,
     const char *path,
+    const struct rpc_stream_handler *handler,
+    void *context);
+
+// Opens a stream with its only request, which is copied: one write, as of rpc_unary. on_open and
+// the first message come together.
+MUST_USE struct rpc_stream *rpc_stream_ask(
+    struct rpc_channel *channel,
+    const char *path,
+    struct slice request,
     const struct rpc_stream_handler *handler,
     void *context);
 

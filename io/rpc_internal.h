@@ -131,9 +131,14 @@ void rpc_call_abandon_all(struct rpc *rpc); // Answers every unanswered call.
 struct slice rpc_find_header(const grpc_metadata_array *headers, const char *name);
 
 // rpc_stream.c
-// Takes over a call that came for a method, with its headers.
+// Takes over a call that came for a method, with its headers, and of RPC_SERVER_STREAM its request
+// (NULL if it had none).
 void rpc_stream_accept(
-    struct rpc *rpc, grpc_call *call, grpc_metadata_array headers, const struct rpc_method *method);
+    struct rpc *rpc,
+    grpc_call *call,
+    grpc_metadata_array headers,
+    const struct rpc_method *method,
+    grpc_byte_buffer *request);
 // Reads on from streams that put it off in poll `poll_count` or before.
 void rpc_stream_receive_due(struct rpc *rpc, uint64_t poll_count);
 // Ends streams at once, calling on_closed with ERROR_CANCELED: those of a channel, or all of NULL.

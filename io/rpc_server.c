@@ -98,14 +98,14 @@ static void request_call(struct rpc_server_method *origin)
 
     grpc_call_error result;
     if (origin->method) {
-        bool is_unary = origin->method->kind == RPC_UNARY;
+        bool has_one_request = origin->method->kind != RPC_STREAM;
         result = grpc_server_request_registered_call(
             rpc->server,
             origin->handle,
             &call->call,
             &call->deadline,
             &call->metadata,
-            is_unary ? &call->request : NULL,
+            has_one_request ? &call->request : NULL,
             rpc->queue,
             rpc->queue,
             &call->arrived_tag);
@@ -170,8 +170,9 @@ static void on_arrived(struct rpc_tag *tag, bool ok)
     }
     if (origin->rpc->is_listening) request_call(origin);
 
-    if (origin->method && origin->method->kind == RPC_STREAM) {
-        rpc_stream_accept(origin->rpc, TAKE(call->call), call->metadata, origin->method);
+    if (origin->method && origin->method->kind != RPC_UNARY) {
+        rpc_stream_accept(
+            origin->rpc, TAKE(call->call), call->metadata, origin->method, TAKE(call->request));
         grpc_metadata_array_init(&call->metadata);
         call_free(call);
         return;
@@ -235,8 +236,8 @@ struct error *rpc_listen(
             rpc->server,
             methods[i].path,
             NULL,
-            methods[i].kind == RPC_UNARY ? GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER
-                                         : GRPC_SRM_PAYLOAD_NONE,
+            methods[i].kind == RPC_STREAM ? GRPC_SRM_PAYLOAD_NONE
+                                          : GRPC_SRM_PAYLOAD_READ_INITIAL_BYTE_BUFFER,
             0);
         assert(method->handle); // NULL for a path given twice.
     }

@@ -47,6 +47,8 @@ struct rpc_stream {
     bool is_due;               // In the rpc's list of those that read on later.
     uint64_t due_poll_count;   // The rpc's `poll_count` when it was put there.
     bool is_early;             // Received while opening; to be handled afterwards.
+    bool is_asked;             // There is one request only.
+    bool holds_initial;        // Server: initial metadata go with what is sent first.
     bool is_paused;
     bool is_at_end;      // The peer sends no more.
     bool is_broken;      // Nothing can be sent any more.
@@ -173,8 +175,9 @@ void rpc_stream_receive_due(struct rpc *rpc, uint64_t poll_count)
 // Reads on after a message.
 static void receive_next(struct rpc_stream *stream)
 {
-    // This one was there when it was asked for: the next may be, too.
-    bool is_hurried = stream->asked_wait_count == stream->rpc->wait_count;
+    // This one was there when it was asked for: the next may be, too. And so may be the end of
+    // what is mostly one message.
+    bool is_hurried = stream->is_asked || stream->asked_wait_count == stream->rpc->wait_count;
     if (is_hurried) {
         receive(stream);
     } else if (!stream->is_due) {
@@ -182,6 +185,15 @@ static void receive_next(struct rpc_stream *stream)
         stream->due_poll_count = stream->rpc->poll_count;
         DL_APPEND2(stream->rpc->due, stream, due_prev, due_next);
     }
+}
+
+// Begins what is sent with the initial metadata, if they are still to be; returns the count.
+static size_t begin_ops(struct rpc_stream *stream, grpc_op *ops)
+{
+    if (!stream->holds_initial) return 0;
+    stream->holds_initial = false;
+    ops[0] = (grpc_op){.op = GRPC_OP_SEND_INITIAL_METADATA};
+    return 1;
 }
 
 static void send_finish(struct rpc_stream *stream)
@@ -194,9 +206,10 @@ static void send_finish(struct rpc_stream *stream)
         return;
     }
     struct rpc_outgoing_status status;
-    grpc_op op;
-    rpc_status_op(stream->error, &status, &op);
-    rpc_start(stream->call, &op, 1, &stream->send_tag);
+    grpc_op ops[2];
+    size_t count = begin_ops(stream, ops);
+    rpc_status_op(stream->error, &status, &ops[count++]);
+    rpc_start(stream->call, ops, count, &stream->send_tag);
     rpc_outgoing_status_release(&status);
 }
 
@@ -204,12 +217,14 @@ static void send_finish(struct rpc_stream *stream)
 static void send_last(struct rpc_stream *stream)
 {
     struct rpc_outgoing_status status;
-    grpc_op ops[2] = {{.op = GRPC_OP_SEND_MESSAGE}};
-    ops[0].data.send_message.send_message = stream->sending.message;
-    rpc_status_op(stream->error, &status, &ops[1]);
+    grpc_op ops[3];
+    size_t count = begin_ops(stream, ops);
+    ops[count] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+    ops[count++].data.send_message.send_message = stream->sending.message;
+    rpc_status_op(stream->error, &status, &ops[count++]);
     stream->is_finish_sent = true;
     stream->is_sending = true;
-    rpc_start(stream->call, ops, 2, &stream->send_tag);
+    rpc_start(stream->call, ops, count, &stream->send_tag);
     rpc_outgoing_status_release(&status);
 }
 
@@ -226,12 +241,14 @@ static void send_next(struct rpc_stream *stream)
         send_last(stream);
         return;
     }
-    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE};
-    op.data.send_message.send_message = stream->sending.message;
+    grpc_op ops[2];
+    size_t count = begin_ops(stream, ops);
+    ops[count] = (grpc_op){.op = GRPC_OP_SEND_MESSAGE};
+    ops[count].data.send_message.send_message = stream->sending.message;
     // With more to follow at once, gRPC may put both into one write.
-    if (stream->queue_count > 0) op.flags = GRPC_WRITE_BUFFER_HINT;
+    if (stream->queue_count > 0) ops[count].flags = GRPC_WRITE_BUFFER_HINT;
     stream->is_sending = true;
-    rpc_start(stream->call, &op, 1, &stream->send_tag);
+    rpc_start(stream->call, ops, count + 1, &stream->send_tag);
 }
 
 static void on_sent(struct rpc_tag *tag, bool ok)
@@ -352,25 +369,50 @@ static struct rpc_stream *stream_new(
     return stream;
 }
 
+// Hands over the request of a stream that has no other.
+static void deliver_request(
+    struct rpc_stream *stream, const struct rpc_method *method, grpc_byte_buffer *request)
+{
+    stream->is_at_end = true;
+    if (request) {
+        stream->received = request;
+        deliver(stream);
+    } else {
+        rpc_stream_finish(
+            stream, error_new(ERROR_GENERIC, "Call of %s has no request", method->path));
+    }
+}
+
 void rpc_stream_accept(
-    struct rpc *rpc, grpc_call *call, grpc_metadata_array headers, const struct rpc_method *method)
+    struct rpc *rpc,
+    grpc_call *call,
+    grpc_metadata_array headers,
+    const struct rpc_method *method,
+    grpc_byte_buffer *request)
 {
     struct rpc_stream *stream =
         stream_new(rpc, call, method->stream, method->context, method->message_size_max);
     stream->initial = headers;
-    stream->is_opening = true;
+    stream->is_asked = method->kind == RPC_SERVER_STREAM;
+    stream->holds_initial = stream->is_asked;
     stream->is_ending = true;
     grpc_op close = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER};
     close.data.recv_close_on_server.cancelled = &stream->cancelled;
     rpc_start(call, &close, 1, &stream->end_tag);
-    grpc_op open = {.op = GRPC_OP_SEND_INITIAL_METADATA};
-    rpc_start(call, &open, 1, &stream->open_tag); // At once, so that the client knows we have it.
-
+    if (!stream->is_asked) { // At once, so that the client knows we have it.
+        grpc_op open = {.op = GRPC_OP_SEND_INITIAL_METADATA};
+        stream->is_opening = true;
+        rpc_start(call, &open, 1, &stream->open_tag);
+    }
     if (stream->handler->on_open) stream->handler->on_open(stream->context, stream);
-    receive(stream);
+    if (stream->is_asked) {
+        deliver_request(stream, method, request);
+    } else {
+        receive(stream);
+    }
 }
 
-struct rpc_stream *rpc_stream_open(
+static struct rpc_stream *client_stream_new(
     struct rpc_channel *channel,
     const char *path,
     const struct rpc_stream_handler *handler,
@@ -379,20 +421,70 @@ struct rpc_stream *rpc_stream_open(
     grpc_call *call = rpc_channel_call(channel, path, RPC_NEVER);
     struct rpc_stream *stream = stream_new(channel->rpc, call, handler, context, 0);
     stream->channel = channel;
+    return stream;
+}
+
+// Starts the call with the operations that open it, and asks how it will end.
+static void start_opening(struct rpc_stream *stream, grpc_op *ops, size_t op_count)
+{
     stream->is_opening = true;
     stream->is_ending = true;
-    grpc_op open[2] = {
-        {.op = GRPC_OP_SEND_INITIAL_METADATA},
-        {.op = GRPC_OP_RECV_INITIAL_METADATA},
-    };
-    open[1].data.recv_initial_metadata.recv_initial_metadata = &stream->initial;
-    rpc_channel_start(channel, call, open, 2, &stream->open_tag);
+    rpc_channel_start(stream->channel, stream->call, ops, op_count, &stream->open_tag);
     grpc_op end = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
     end.data.recv_status_on_client.trailing_metadata = &stream->trailing;
     end.data.recv_status_on_client.status = &stream->status;
     end.data.recv_status_on_client.status_details = &stream->text;
-    rpc_start(call, &end, 1, &stream->end_tag);
+    rpc_start(stream->call, &end, 1, &stream->end_tag);
+}
+
+struct rpc_stream *rpc_stream_open(
+    struct rpc_channel *channel,
+    const char *path,
+    const struct rpc_stream_handler *handler,
+    void *context)
+{
+    struct rpc_stream *stream = client_stream_new(channel, path, handler, context);
+    grpc_op ops[] = {
+        {.op = GRPC_OP_SEND_INITIAL_METADATA},
+        {.op = GRPC_OP_RECV_INITIAL_METADATA},
+    };
+    ops[1].data.recv_initial_metadata.recv_initial_metadata = &stream->initial;
+    start_opening(stream, ops, 2);
     receive(stream);
+    return stream;
+}
+
+struct rpc_stream *rpc_stream_ask(
+    struct rpc_channel *channel,
+    const char *path,
+    struct slice request,
+    const struct rpc_stream_handler *handler,
+    void *context)
+{
+    struct error *error = rpc_check_size(request.size, channel->rpc->options.message_size_max);
+    if (error) { // The handler hears it like any other end.
+        struct rpc_stream *refused = rpc_stream_open(channel, path, handler, context);
+        rpc_stream_finish(refused, error);
+        return refused;
+    }
+    struct rpc_stream *stream = client_stream_new(channel, path, handler, context);
+    stream->is_asked = true;
+    stream->is_finished = true;
+    stream->is_finish_sent = true;
+    stream->sending.message = rpc_message_new(request);
+    grpc_op ops[] = {
+        {.op = GRPC_OP_SEND_INITIAL_METADATA},
+        {.op = GRPC_OP_SEND_MESSAGE},
+        {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT},
+        {.op = GRPC_OP_RECV_INITIAL_METADATA},
+        {.op = GRPC_OP_RECV_MESSAGE},
+    };
+    ops[1].data.send_message.send_message = stream->sending.message;
+    ops[3].data.recv_initial_metadata.recv_initial_metadata = &stream->initial;
+    ops[4].data.recv_message.recv_message = &stream->received;
+    stream->is_receiving = true;
+    stream->is_early = true; // The first message comes with the opening.
+    start_opening(stream, ops, 5);
     return stream;
 }
 

@@ -241,14 +241,13 @@ static const struct rpc_stream_handler EXECUTE = {
 };
 static const struct rpc_stream_handler SELECT = {
     .on_message = on_select,
-    .on_end = on_nothing,
     .on_closed = on_closed,
 };
 
 static const struct rpc_method METHODS[] = {
     {.path = "/retable.v1.Client/Session", .kind = RPC_STREAM, .stream = &SESSION},
     {.path = "/retable.v1.Client/Execute", .kind = RPC_STREAM, .stream = &EXECUTE},
-    {.path = "/retable.v1.Client/Select", .kind = RPC_STREAM, .stream = &SELECT},
+    {.path = "/retable.v1.Client/Select", .kind = RPC_SERVER_STREAM, .stream = &SELECT},
 };
 
 // Listens at a port, 0 for any, and says at which.

@@ -193,6 +193,18 @@ Test(retable, streams_a_query)
     cr_assert(slice_equal_text(buffer_slice(&statistics), "{a=1}"));
 }
 
+Test(retable, tells_that_a_query_has_no_server)
+{
+    CLEANUP(buffer_releasep) struct buffer output = {0};
+    struct retable_execute die = {.command = "die"};
+    error_free(retable_execute(client, &die, append, &output));
+    struct retable_select select = {.query = "* from [//t]"};
+    CLEANUP(error_freep) struct error *error = retable_select(client, &select, append, &output);
+    cr_assert(eq(int, error_code(error), ERROR_RPC_UNAVAILABLE));
+    cr_assert(strstr(error_message(error), "Cannot connect to 127.0.0.1:") != NULL);
+    cr_assert(eq(sz, output.size, 0));
+}
+
 static void on_cancelled(void *context, struct error *error, const struct retable_answer *answer)
 {
     (void)answer;

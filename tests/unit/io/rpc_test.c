@@ -90,13 +90,60 @@ static const struct rpc_stream_handler SERVER_HANDLER = {
     .on_closed = on_server_closed,
 };
 
-static const struct rpc_method METHODS[] = {
+// Answers a number with as many messages; 0 with the end alone, none with an error after one.
+static void on_count(void *context, struct rpc_stream *stream, struct slice request)
+{
+    (void)context;
+    world.server_message_count++;
+    char text[16];
+    snprintf(text, sizeof text, "%.*s", SLICE(request));
+    int count = request.size > 0 ? (int)strtol(text, NULL, 10) : 1;
+    for (int i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "%d", i);
+        if (i == count - 1 && request.size > 0) {
+            rpc_stream_send_last(stream, slice_from_text(text));
+            return;
+        }
+        assert_ok(rpc_stream_send(stream, slice_from_text(text)));
+    }
+    struct error *error = request.size > 0 ? NULL : error_new(ERROR_NO_SUCH_TRANSACTION, "None");
+    rpc_stream_finish(stream, error);
+}
+
+static const struct rpc_stream_handler COUNT_HANDLER = {
+    .on_open = on_server_open,
+    .on_message = on_count,
+    .on_closed = on_server_closed,
+};
+
+static void on_hold_stream(void *context, struct rpc_stream *stream, struct slice request)
+{
+    (void)context;
+    (void)request;
+    cr_assert(stream == world.server_stream);
+    world.server_message_count++;
+}
+
+static const struct rpc_stream_handler HOLD_HANDLER = {
+    .on_open = on_server_open,
+    .on_message = on_hold_stream,
+    .on_closed = on_server_closed,
+};
+
+enum { METHOD_COUNT = 8 };
+
+static const struct rpc_method METHODS[METHOD_COUNT] = {
     {.path = "/test.Test/Echo", .kind = RPC_UNARY, .on_call = on_echo},
     {.path = "/test.Test/Hold", .kind = RPC_UNARY, .on_call = on_hold},
     {.path = "/test.Test/Refuse", .kind = RPC_UNARY, .on_call = on_refuse},
     {.path = "/test.Test/Header", .kind = RPC_UNARY, .on_call = on_header},
     {.path = "/test.Test/Narrow", .kind = RPC_UNARY, .on_call = on_echo, .message_size_max = 10},
     {.path = "/test.Test/Stream", .kind = RPC_STREAM, .stream = &SERVER_HANDLER},
+    {.path = "/test.Test/Count",
+     .kind = RPC_SERVER_STREAM,
+     .stream = &COUNT_HANDLER,
+     .message_size_max = 10},
+    {.path = "/test.Test/HoldStream", .kind = RPC_SERVER_STREAM, .stream = &HOLD_HANDLER},
 };
 
 static void init_world(void)
@@ -104,7 +151,7 @@ static void init_world(void)
     world.server = rpc_new(&(struct rpc_options){.message_size_max = 1 << 20});
     world.client = rpc_new(&(struct rpc_options){.message_size_max = 2 << 20});
     int port = 0;
-    assert_ok(rpc_listen(world.server, "127.0.0.1:0", METHODS, 6, &port));
+    assert_ok(rpc_listen(world.server, "127.0.0.1:0", METHODS, METHOD_COUNT, &port));
     snprintf(world.address, sizeof world.address, "127.0.0.1:%d", port);
     world.channel = rpc_channel_open(world.client, world.address, &(struct rpc_channel_options){0});
 }
@@ -253,7 +300,7 @@ Test(rpc, reports_a_port_in_use)
     CLEANUP(error_freep) struct error *error = NULL;
     struct rpc *second = rpc_new(&(struct rpc_options){0});
     int port = 0;
-    error = rpc_listen(second, world.address, METHODS, 5, &port);
+    error = rpc_listen(second, world.address, METHODS, METHOD_COUNT, &port);
     cr_assert(error != NULL);
     rpc_free(second);
 }
@@ -443,6 +490,88 @@ Test(rpc, does_not_open_a_stream_to_nobody)
     rpc_free(world.server);
     world.server = NULL;
     open_stream();
+    WAIT_FOR(world.is_closed);
+    cr_assert(eq(int, error_code(world.error), ERROR_RPC_UNAVAILABLE));
+    cr_assert(not(world.is_open));
+}
+
+static void ask(const char *path, struct slice request)
+{
+    world.message_count = 0;
+    world.is_open = false;
+    world.is_closed = false;
+    world.client_stream = rpc_stream_ask(world.channel, path, request, &CLIENT_HANDLER, NULL);
+}
+
+static void ask_and_wait(struct slice request)
+{
+    ask("/test.Test/Count", request);
+    WAIT_FOR(world.is_closed);
+}
+
+Test(rpc, asks_for_a_stream_with_one_request)
+{
+    static const char *const REQUESTS[] = {"1", "0", "1000", "2"};
+    for (size_t i = 0; i < 4; i++) {
+        ask_and_wait(slice_from_text(REQUESTS[i]));
+        assert_ok(TAKE(world.error));
+        cr_assert(eq(int, world.message_count, (int)strtol(REQUESTS[i], NULL, 10)));
+        cr_assert(world.is_open);
+        cr_assert(eq(int, world.server_message_count, (int)i + 1));
+        WAIT_FOR(!world.server_stream);
+        assert_ok(TAKE(world.server_error));
+    }
+}
+
+Test(rpc, an_asked_stream_ends_with_an_error_after_what_was_sent)
+{
+    ask_and_wait(SLICE_OF(""));
+    cr_assert(eq(int, error_code(world.error), ERROR_NO_SUCH_TRANSACTION));
+    cr_assert(eq(int, world.message_count, 1));
+}
+
+Test(rpc, refuses_a_request_over_its_limit)
+{
+    ask_and_wait(SLICE_OF("0123456789a"));
+    assert_refused_for_size("10 bytes");
+    cr_assert(eq(int, world.server_message_count, 0));
+    char *bytes = must_alloc(calloc(1, 3 << 20));
+    ask_and_wait(slice_from(bytes, 3 << 20)); // Over the client's own.
+    assert_refused_for_size("2097152");
+    cr_assert(eq(int, world.server_message_count, 0));
+    free(bytes);
+}
+
+Test(rpc, refuses_a_call_without_its_request)
+{
+    world.client_stream = rpc_stream_open(world.channel, "/test.Test/Count", &CLIENT_HANDLER, NULL);
+    rpc_stream_finish(world.client_stream, NULL);
+    WAIT_FOR(world.is_closed);
+    assert_text(error_message(world.error), "Call of /test.Test/Count has no request");
+    cr_assert(eq(int, world.server_message_count, 0));
+}
+
+Test(rpc, cancels_an_asked_stream)
+{
+    ask("/test.Test/HoldStream", SLICE_OF("x"));
+    WAIT_FOR(world.server_message_count == 1);
+    rpc_stream_finish(world.client_stream, error_new(ERROR_TIMEOUT, "Enough"));
+    WAIT_FOR(world.is_closed && world.is_server_closed);
+    cr_assert(eq(int, error_code(world.error), ERROR_TIMEOUT));
+    cr_assert(eq(int, error_code(world.server_error), ERROR_CANCELED));
+    cr_assert(not(world.is_open));
+}
+
+Test(rpc, notices_the_death_of_who_is_asked)
+{
+    ask("/test.Test/HoldStream", SLICE_OF("x"));
+    WAIT_FOR(world.server_message_count == 1);
+    rpc_free(world.server);
+    world.server = NULL;
+    WAIT_FOR(world.is_closed);
+    cr_assert(world.error != NULL);
+    error_free(TAKE(world.error));
+    ask("/test.Test/HoldStream", SLICE_OF("x"));
     WAIT_FOR(world.is_closed);
     cr_assert(eq(int, error_code(world.error), ERROR_RPC_UNAVAILABLE));
     cr_assert(not(world.is_open));
