@@ -29,6 +29,7 @@ static void choose_faults(struct world *world)
         faults->sync_crash_permille = (uint32_t)rng_below(rng, rng_chance(rng, 30) ? 200 : 20);
     }
     if (rng_chance(rng, 50)) faults->slow_disk_percent = (uint32_t)rng_below(rng, 20);
+    if (rng_chance(rng, 30)) faults->full_disk_percent = (uint32_t)rng_below(rng, 40);
     if (rng_chance(rng, 50)) faults->duplicate_percent = (uint32_t)rng_below(rng, 10);
     if (rng_chance(rng, 50)) faults->late_percent = (uint32_t)rng_below(rng, 50);
     if (rng_chance(rng, 50)) faults->lost_request_percent = (uint32_t)rng_below(rng, 10);
@@ -48,6 +49,17 @@ static void break_link(struct world *world)
         return;
     }
     connection_cut(world, index);
+}
+
+// A disk is full, or has room again.
+static void fill_disk(struct world *world, uint32_t index, bool is_full)
+{
+    struct cell *cell = &world->hosts[index].machine->cell;
+    if (is_full == (cell->disk_error != NULL)) return;
+    struct error *error =
+        is_full ? error_new(ERROR_ACCOUNT_LIMIT_EXCEEDED, "Disk is almost full") : NULL;
+    cell_set_disk_error(cell, error);
+    world_trace(world, "disk of %u %s", index, is_full ? "is full" : "has room");
 }
 
 static void nemesis(struct world *world)
@@ -80,6 +92,8 @@ static void nemesis(struct world *world)
             });
         host->turn_at_us = host->busy_until_us;
     }
+    if (host->machine && (host->machine->cell.disk_error || world->faults.full_disk_percent > 0))
+        fill_disk(world, index, rng_chance(rng, world->faults.full_disk_percent));
     if (rng_chance(rng, world->faults.clock_percent)) {
         host->clock_offset_us = (int64_t)rng_below(rng, 40 * SECOND) - (int64_t)(20 * SECOND);
         world_trace(world, "clock of %u jumps", index);
@@ -119,6 +133,7 @@ void faults_end(struct world *world)
     world->faults = (struct faults){.delay_us_max = 300};
     for (uint32_t i = 0; i < world->node_count; i++) {
         world->hosts[i].clock_offset_us = (int64_t)(20 * SECOND); // Past what any clock has shown.
+        if (world->hosts[i].machine) fill_disk(world, i, false);
         world_plan(world, (struct event){.at_us = world->now_us, .kind = EVENT_RESTART, .node = i});
         if (i == META) continue;
         connection_cut(world, i);

@@ -85,7 +85,8 @@ static bool is_fit(const struct coordinator *coordinator, const struct replica *
 {
     const struct peer *peer = coordinator_peer(coordinator, buffer_slice(&replica->cluster_name));
     return replica->state == REPLICA_STATE_ENABLED && replica->is_tracked && peer &&
-           !peer->is_suspect && replica->session->state == SESSION_OPEN;
+           !peer->is_suspect && peer->bundle_failure_count <= 1 &&
+           replica->session->state == SESSION_OPEN;
 }
 
 // A change of modes that nobody asked for is the tracker's.

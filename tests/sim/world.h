@@ -86,6 +86,7 @@ struct faults {
     uint32_t pause_percent;
     uint32_t clock_percent;
     uint32_t slow_disk_percent;
+    uint32_t full_disk_percent;
     uint32_t duplicate_percent; // Of each message.
     uint32_t late_percent;      // Of each message of a cut connection.
     uint32_t lost_request_percent;
