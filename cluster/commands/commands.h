@@ -50,14 +50,8 @@ void command_keep_answer(struct machine *machine, struct request *request);
 // nothing. Version 4 wraps results in a map ({"node_id"=…}; {} for nothing), version 3 does not.
 struct node *command_result(struct request *request);
 
-// -- nodes.c
+// -- node_create.c
 void command_create(struct machine *machine, struct request *request);
-void command_get(struct machine *machine, struct request *request);
-void command_set(struct machine *machine, struct request *request);
-void command_exists(struct machine *machine, struct request *request);
-void command_list(struct machine *machine, struct request *request);
-void command_remove(struct machine *machine, struct request *request);
-void command_multiset_attributes(struct machine *machine, struct request *request);
 
 // Walks to the parent of the path's last name; makes missing map nodes if asked to. `*ret_existing`
 // is the node itself if it is there, NULL if not. 901 if the user may not change the children of
@@ -72,6 +66,30 @@ MUST_USE struct error *node_find_parent(
 // Fails if nodes cannot be made in this folder: users and groups are not made by path.
 MUST_USE struct error *node_check_folder(
     const struct machine *machine, const struct object *folder);
+// Gives a new object its owner and its ACL, which is taken over in parts.
+void node_give_access(
+    struct machine *machine, struct slice user, const struct access *access, struct object *object);
+
+// -- node_read.c
+void command_get(struct machine *machine, struct request *request);
+void command_list(struct machine *machine, struct request *request);
+void command_exists(struct machine *machine, struct request *request);
+
+// Resolves a path that may lead into a document: `*ret_used` of its names lead to the object, the
+// rest to a place in its value.
+MUST_USE struct error *node_resolve(
+    const struct machine *machine,
+    const struct ypath *path,
+    struct object **ret_object,
+    uint16_t *ret_used);
+// 500 for this path, because of an error, which is taken over.
+MUST_USE struct error *node_unresolved(const struct ypath *path, struct error *error);
+
+// -- nodes.c
+void command_set(struct machine *machine, struct request *request);
+void command_remove(struct machine *machine, struct request *request);
+void command_multiset_attributes(struct machine *machine, struct request *request);
+
 // Removes an object with all that belongs to it; nothing if the user may not, or if anything of it
 // cannot be removed now.
 MUST_USE struct error *object_drop(
