@@ -82,11 +82,11 @@ static struct error *plan_key(
         struct value value = row->values[i];
         value.column = column;
         enum value_type wanted = column_value_type(schema->columns[column].type);
-        schema_convert_value(&schema->columns[column], &value);
+        column_convert_value(&schema->columns[column], &value);
         if (value.type == VALUE_INT64 && wanted == VALUE_DOUBLE) {
             value = value_double(column, (double)value.int64);
         }
-        TRY(schema_check_value(&schema->columns[column], &value));
+        TRY(column_check_value(&schema->columns[column], &value));
         values[column] = value;
     }
     TRY(computed_evaluate(table->computed, arena, values));

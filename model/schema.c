@@ -1,89 +1,17 @@
 #include "model/schema.h"
 
 #include "base/coding.h"
-#include "base/utf8.h"
-#include "model/yson.h"
 
 #include <assert.h>
-#include <float.h>
 #include <inttypes.h>
-#include <math.h>
 
 enum { ENCODING_VERSION = 1 };
 
-// How messages name a column: YTsaurus puts its name in double quotes.
-#define QUOTED       "\"%.*s\""
-#define NAME(column) SLICE((column)->name)
-
-static const struct {
-    const char *name;      // As in `type`.
-    const char *name_v3;   // As in `type_v3`, where it differs.
-    enum value_type value; // What values of it are in rows.
-    int64_t least;         // Of integers.
-    uint64_t greatest;
-} TYPES[] = {
-    [COLUMN_INT8] = {"int8", NULL, VALUE_INT64, INT8_MIN, INT8_MAX},
-    [COLUMN_INT16] = {"int16", NULL, VALUE_INT64, INT16_MIN, INT16_MAX},
-    [COLUMN_INT32] = {"int32", NULL, VALUE_INT64, INT32_MIN, INT32_MAX},
-    [COLUMN_INT64] = {"int64", NULL, VALUE_INT64, INT64_MIN, INT64_MAX},
-    [COLUMN_UINT8] = {"uint8", NULL, VALUE_UINT64, 0, UINT8_MAX},
-    [COLUMN_UINT16] = {"uint16", NULL, VALUE_UINT64, 0, UINT16_MAX},
-    [COLUMN_UINT32] = {"uint32", NULL, VALUE_UINT64, 0, UINT32_MAX},
-    [COLUMN_UINT64] = {"uint64", NULL, VALUE_UINT64, 0, UINT64_MAX},
-    [COLUMN_DOUBLE] = {"double", NULL, VALUE_DOUBLE, 0, 0},
-    [COLUMN_FLOAT] = {"float", NULL, VALUE_DOUBLE, 0, 0},
-    [COLUMN_BOOLEAN] = {"boolean", "bool", VALUE_BOOLEAN, 0, 0},
-    [COLUMN_STRING] = {"string", NULL, VALUE_STRING, 0, 0},
-    [COLUMN_UTF8] = {"utf8", NULL, VALUE_STRING, 0, 0},
-    [COLUMN_ANY] = {"any", "yson", VALUE_ANY, 0, 0},
-};
-
-static_assert(sizeof TYPES / sizeof *TYPES == COLUMN_TYPE_COUNT, "every type has its line");
-
-const char *column_type_name(enum column_type type)
-{
-    return TYPES[type].name;
-}
-
-enum value_type column_value_type(enum column_type type)
-{
-    return TYPES[type].value;
-}
-
-static const char *type_v3_name(enum column_type type)
-{
-    return TYPES[type].name_v3 ? TYPES[type].name_v3 : TYPES[type].name;
-}
-
-// Either name will do, whichever attribute it stands in.
-static bool find_type(struct slice name, enum column_type *ret_type)
-{
-    for (int i = 0; i < COLUMN_TYPE_COUNT; i++) {
-        enum column_type type = (enum column_type)i;
-        if (slice_equal_text(name, TYPES[type].name) ||
-            slice_equal_text(name, type_v3_name(type))) {
-            *ret_type = type;
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_integer(enum column_type type)
-{
-    return TYPES[type].value == VALUE_INT64 || TYPES[type].value == VALUE_UINT64;
-}
-
-static struct slice shortened(struct slice text)
-{
-    return slice_from(text.data, MIN(text.size, (size_t)SCHEMA_NAME_SIZE_MAX));
-}
-
 static struct error *parse_type_name(struct slice name, enum column_type *ret_type)
 {
-    if (find_type(name, ret_type)) return NULL;
+    if (column_type_parse(name, ret_type)) return NULL;
     return error_new(
-        ERROR_GENERIC, "Column type \"%.*s\" is not supported", SLICE(shortened(name)));
+        ERROR_GENERIC, "Column type \"%.*s\" is not supported", SLICE(column_shortened(name)));
 }
 
 // Parses `type_v3`: "int64" or {type_name=optional;item=int64}.
@@ -160,7 +88,9 @@ static struct error *parse_column(
     column.is_key = sort_order.data != NULL;
     if (column.is_key && !slice_equal_text(sort_order, "ascending")) {
         return error_new(
-            ERROR_GENERIC, "Sort order \"%.*s\" is not supported", SLICE(shortened(sort_order)));
+            ERROR_GENERIC,
+            "Sort order \"%.*s\" is not supported",
+            SLICE(column_shortened(sort_order)));
     }
     if ((column.lock.data && column.lock.size == 0) ||
         (column.group.data && column.group.size == 0)) {
@@ -179,7 +109,10 @@ static struct error *check_aggregate(const struct column *column)
 {
     if (column->aggregate.size == 0) return NULL;
     if (column->is_key) {
-        return error_new(ERROR_GENERIC, "Key column " QUOTED " cannot be aggregated", NAME(column));
+        return error_new(
+            ERROR_GENERIC,
+            "Key column " COLUMN_QUOTED " cannot be aggregated",
+            COLUMN_NAME(column));
     }
     bool is_sum = slice_equal_text(column->aggregate, "sum");
     bool is_order =
@@ -189,9 +122,9 @@ static struct error *check_aggregate(const struct column *column)
     if (!is_sum && !is_order && !is_choice) {
         return error_new(
             ERROR_GENERIC,
-            "Unknown aggregate function \"%.*s\" at column " QUOTED,
-            SLICE(shortened(column->aggregate)),
-            NAME(column));
+            "Unknown aggregate function \"%.*s\" at column " COLUMN_QUOTED,
+            SLICE(column_shortened(column->aggregate)),
+            COLUMN_NAME(column));
     }
     bool is_number = column->type == COLUMN_INT64 || column->type == COLUMN_UINT64 ||
                      column->type == COLUMN_DOUBLE;
@@ -200,8 +133,9 @@ static struct error *check_aggregate(const struct column *column)
     if (is_allowed) return NULL;
     return error_new(
         ERROR_GENERIC,
-        "Aggregated column " QUOTED " is forbidden to have type \"%s\" with function \"%.*s\"",
-        NAME(column),
+        "Aggregated column " COLUMN_QUOTED
+        " is forbidden to have type \"%s\" with function \"%.*s\"",
+        COLUMN_NAME(column),
         column_type_name(column->type),
         SLICE(column->aggregate));
 }
@@ -219,7 +153,9 @@ static struct error *check_name(const struct schema *schema, const struct column
     if (column->name.data[0] != '$') return NULL;
     if (!slice_equal_text(column->name, "$timestamp")) {
         return error_new(
-            ERROR_GENERIC, "Column name " QUOTED " cannot start with prefix \"$\"", NAME(column));
+            ERROR_GENERIC,
+            "Column name " COLUMN_QUOTED " cannot start with prefix \"$\"",
+            COLUMN_NAME(column));
     }
     if (schema->key_column_count > 0) {
         return error_new(ERROR_GENERIC, "Column \"$timestamp\" cannot appear in a sorted table");
@@ -234,29 +170,33 @@ static struct error *check_column(const struct schema *schema, const struct colu
     TRY(check_aggregate(column));
     if (column->type == COLUMN_ANY && column->is_key) {
         return error_new(
-            ERROR_GENERIC, "Key column " QUOTED " cannot have type \"any\"", NAME(column));
+            ERROR_GENERIC,
+            "Key column " COLUMN_QUOTED " cannot have type \"any\"",
+            COLUMN_NAME(column));
     }
     if (column->type == COLUMN_ANY && column->is_required) {
         return error_new(
             ERROR_GENERIC,
-            "Column " QUOTED " of type \"any\" cannot be \"required\"",
-            NAME(column));
+            "Column " COLUMN_QUOTED " of type \"any\" cannot be \"required\"",
+            COLUMN_NAME(column));
     }
     if (column->expression.size > 0 && !column->is_key) {
         return error_new(
-            ERROR_GENERIC, "Non-key column " QUOTED " cannot be computed", NAME(column));
+            ERROR_GENERIC,
+            "Non-key column " COLUMN_QUOTED " cannot be computed",
+            COLUMN_NAME(column));
     }
     if (column->lock.size > 0 && column->is_key) {
         return error_new(
             ERROR_GENERIC,
-            "Key column " QUOTED " cannot have an explicit lock group",
-            NAME(column));
+            "Key column " COLUMN_QUOTED " cannot have an explicit lock group",
+            COLUMN_NAME(column));
     }
     if (column->lock.size > SCHEMA_NAME_SIZE_MAX || column->group.size > SCHEMA_NAME_SIZE_MAX) {
         struct error *error = error_new(
             ERROR_GENERIC,
-            "Name of lock or group of column " QUOTED " is longer than maximum allowed",
-            NAME(column));
+            "Name of lock or group of column " COLUMN_QUOTED " is longer than maximum allowed",
+            COLUMN_NAME(column));
         return error_set_u64(error, "limit", SCHEMA_NAME_SIZE_MAX);
     }
     return NULL;
@@ -303,8 +243,8 @@ static struct error *check_schema(const struct schema *schema)
         if (schema_find(schema, column->name) != i) {
             return error_new(
                 ERROR_DUPLICATE_COLUMN_IN_SCHEMA,
-                "Duplicate column " QUOTED " in table schema",
-                NAME(column));
+                "Duplicate column " COLUMN_QUOTED " in table schema",
+                COLUMN_NAME(column));
         }
     }
     if (schema->column_count == schema->key_column_count) {
@@ -351,7 +291,7 @@ struct error *schema_parse(struct arena *arena, const struct node *node, struct 
 
 static struct node *type_v3_to_node(struct arena *arena, const struct column *column)
 {
-    struct node *type = node_text(arena, type_v3_name(column->type));
+    struct node *type = node_text(arena, column_type_v3_name(column->type));
     if (column->is_required) return type;
     struct node *optional = node_map(arena);
     node_set_text(arena, optional, "type_name", node_text(arena, "optional"));
@@ -437,233 +377,6 @@ uint16_t schema_find_id(const struct schema *schema, uint16_t id)
         if (schema->columns[i].id == id) return i;
     }
     return SCHEMA_NO_COLUMN;
-}
-
-void schema_convert_value(const struct column *column, struct value *value)
-{
-    enum value_type type = column_value_type(column->type);
-    if (type == VALUE_UINT64 && value->type == VALUE_INT64 && value->int64 >= 0) {
-        value->type = VALUE_UINT64;
-        value->uint64 = (uint64_t)value->int64;
-    } else if (type == VALUE_INT64 && value->type == VALUE_UINT64 && value->uint64 <= INT64_MAX) {
-        value->type = VALUE_INT64;
-        value->int64 = (int64_t)value->uint64;
-    }
-}
-
-static struct error *out_of_range(const struct column *column)
-{
-    return error_new(
-        ERROR_SCHEMA_VIOLATION,
-        "Value is out of range for type \"%s\"",
-        column_type_name(column->type));
-}
-
-static struct error *check_range(const struct column *column, const struct value *value)
-{
-    if (!is_integer(column->type)) {
-        bool is_out = column->type == COLUMN_FLOAT && isfinite(value->real) &&
-                      fabs(value->real) > (double)FLT_MAX;
-        return is_out ? out_of_range(column) : NULL;
-    }
-    bool is_out = value->type == VALUE_INT64
-                      ? value->int64 < TYPES[column->type].least ||
-                            value->int64 > (int64_t)TYPES[column->type].greatest
-                      : value->uint64 > TYPES[column->type].greatest;
-    return is_out ? out_of_range(column) : NULL;
-}
-
-static struct error *check_any(const struct value *value)
-{
-    CLEANUP(arena_releasep) struct arena arena = {0};
-    struct node *node = NULL;
-    struct error *error = yson_parse(&arena, value_slice(value), &node);
-    return error ? error_wrap(error, ERROR_SCHEMA_VIOLATION, "Value is not valid YSON") : NULL;
-}
-
-static struct error *check_typed_value(const struct column *column, const struct value *value)
-{
-    enum value_type expected = column_value_type(column->type);
-    if (value->type != expected && expected != VALUE_ANY) {
-        return error_new(
-            ERROR_SCHEMA_VIOLATION,
-            "Invalid type: expected \"%s\", actual \"%s\"",
-            value_type_name(expected),
-            value_type_name((enum value_type)value->type));
-    }
-    bool is_bytes = value->type == VALUE_STRING || value->type == VALUE_ANY;
-    if (is_bytes && value->size > SCHEMA_STRING_SIZE_MAX) {
-        struct error *error = error_new(
-            ERROR_STRING_LENGTH_LIMIT_EXCEEDED,
-            "Value of type \"%s\" is too long for column " QUOTED,
-            value_type_name((enum value_type)value->type),
-            NAME(column));
-        error_set_u64(error, "actual", value->size);
-        return error_set_u64(error, "limit", SCHEMA_STRING_SIZE_MAX);
-    }
-    if (value->type == VALUE_ANY) return check_any(value);
-    if (column->type == COLUMN_UTF8 && !utf8_is_valid(value_slice(value))) {
-        return error_new(ERROR_SCHEMA_VIOLATION, "Value is not a valid UTF-8 string");
-    }
-    return expected == VALUE_ANY ? NULL : check_range(column, value);
-}
-
-struct error *schema_check_value(const struct column *column, const struct value *value)
-{
-    if (value->type == VALUE_NULL) {
-        if (!column->is_required) return NULL;
-        return error_new(
-            ERROR_SCHEMA_VIOLATION,
-            "Required column " QUOTED " cannot have \"null\" value",
-            NAME(column));
-    }
-    struct error *error = check_typed_value(column, value);
-    if (!error) return NULL;
-    return error_wrap(
-        error, ERROR_SCHEMA_VIOLATION, "Error validating column " QUOTED, NAME(column));
-}
-
-// Whether every value of one type is a value of another.
-static bool is_widening(const struct column *old, const struct column *new_column)
-{
-    enum column_type from = old->type;
-    enum column_type to = new_column->type;
-    if (from == to) return true;
-    if (is_integer(from)) {
-        return TYPES[from].value == TYPES[to].value && TYPES[from].least >= TYPES[to].least &&
-               TYPES[from].greatest <= TYPES[to].greatest;
-    }
-    if (from == COLUMN_UTF8) return to == COLUMN_STRING;
-    return from == COLUMN_FLOAT && to == COLUMN_DOUBLE;
-}
-
-static const char *order_name(const struct column *column)
-{
-    return column->is_key ? "ascending" : "null";
-}
-
-static struct error *check_column_alter(const struct column *old, const struct column *new_column)
-{
-    enum error_code code = ERROR_INCOMPATIBLE_SCHEMAS;
-    bool becomes_required = !old->is_required && new_column->is_required;
-    if (!is_widening(old, new_column) || becomes_required) {
-        struct error *error = error_new(code, "Type mismatch for column " QUOTED, NAME(old));
-        return error_add_inner(
-            error,
-            error_new(
-                code,
-                "Cannot change type \"%s%s\" to \"%s%s\"",
-                old->is_required ? "" : "optional ",
-                column_type_name(old->type),
-                new_column->is_required ? "" : "optional ",
-                column_type_name(new_column->type)));
-    }
-    if (new_column->is_key && !old->is_key) {
-        return error_new(
-            code,
-            "Sort order mismatch for column " QUOTED ": old \"%s\", new \"%s\"",
-            NAME(old),
-            order_name(old),
-            order_name(new_column));
-    }
-    if (!slice_equal(old->expression, new_column->expression)) {
-        return error_new(
-            code,
-            "Expression mismatch for column " QUOTED ": old \"%.*s\", new \"%.*s\"",
-            NAME(old),
-            SLICE(shortened(old->expression)),
-            SLICE(shortened(new_column->expression)));
-    }
-    if (old->aggregate.size > 0 && !slice_equal(old->aggregate, new_column->aggregate)) {
-        return error_new(
-            code,
-            "Aggregate mode mismatch for column " QUOTED ": old \"%.*s\", new \"%.*s\"",
-            NAME(old),
-            SLICE(old->aggregate),
-            SLICE(new_column->aggregate));
-    }
-    if (old->is_key && !slice_equal(old->lock, new_column->lock)) {
-        return error_new(
-            code,
-            "Lock mismatch for key column " QUOTED ": old \"%.*s\", new \"%.*s\"",
-            NAME(old),
-            SLICE(old->lock),
-            SLICE(new_column->lock));
-    }
-    return NULL;
-}
-
-static struct error *check_old_columns(const struct schema *old, const struct schema *new_schema)
-{
-    bool has_lost_key = false;
-    for (uint16_t i = 0; i < old->column_count; i++) {
-        const struct column *column = &old->columns[i];
-        uint16_t at = schema_find(new_schema, column->name);
-        if (at == SCHEMA_NO_COLUMN) {
-            return error_new(
-                ERROR_GENERIC,
-                "Cannot remove column " QUOTED " from a strict schema",
-                NAME(column));
-        }
-        const struct column *now = &new_schema->columns[at];
-        TRY(check_column_alter(column, now));
-        if (column->is_key && now->is_key && at != i) {
-            return error_new(
-                ERROR_GENERIC,
-                "Cannot change position of a key column " QUOTED ": old %d, new %d",
-                NAME(column),
-                i,
-                at);
-        }
-        has_lost_key = has_lost_key || (column->is_key && !now->is_key);
-    }
-    if (!has_lost_key) return NULL;
-    return error_new(
-        ERROR_GENERIC, "Table cannot have unique keys since some of its key columns were removed");
-}
-
-static struct error *check_new_columns(const struct schema *old, const struct schema *new_schema)
-{
-    for (uint16_t i = 0; i < new_schema->column_count; i++) {
-        const struct column *column = &new_schema->columns[i];
-        if (schema_find(old, column->name) != SCHEMA_NO_COLUMN) continue;
-        if (column->is_required) {
-            return error_new(
-                ERROR_GENERIC,
-                "Cannot insert a new required column " QUOTED " into a non-empty table",
-                NAME(column));
-        }
-        if (column->expression.size > 0) {
-            return error_new(
-                ERROR_GENERIC,
-                "Cannot insert a new computed column " QUOTED " into a non-empty table",
-                NAME(column));
-        }
-    }
-    return NULL;
-}
-
-static struct error *check_alter(
-    const struct schema *old, const struct schema *new_schema, bool is_empty)
-{
-    if ((old->key_column_count > 0) != (new_schema->key_column_count > 0)) {
-        return error_new(
-            ERROR_GENERIC,
-            "Cannot change schema from %s to %s",
-            old->key_column_count > 0 ? "sorted" : "ordered",
-            new_schema->key_column_count > 0 ? "sorted" : "ordered");
-    }
-    if (is_empty) return NULL;
-    TRY(check_old_columns(old, new_schema));
-    return check_new_columns(old, new_schema);
-}
-
-struct error *schema_check_alter(
-    const struct schema *old, const struct schema *new_schema, bool is_empty)
-{
-    struct error *error = check_alter(old, new_schema, is_empty);
-    if (!error) return NULL;
-    return error_wrap(error, ERROR_INCOMPATIBLE_SCHEMAS, "Table schemas are incompatible");
 }
 
 void schema_encode(const struct schema *schema, struct buffer *buffer)

@@ -69,11 +69,11 @@ struct error *pivot_encode(
         case NODE_MAP: return error_new(ERROR_GENERIC, "A pivot key cannot have lists or maps");
         }
         enum value_type wanted = column_value_type(schema->columns[i].type);
-        schema_convert_value(&schema->columns[i], &value);
+        column_convert_value(&schema->columns[i], &value);
         if (value.type == VALUE_INT64 && wanted == VALUE_DOUBLE) {
             value = value_double((uint16_t)i, (double)value.int64);
         }
-        if (value.type != VALUE_NULL) TRY(schema_check_value(&schema->columns[i], &value));
+        if (value.type != VALUE_NULL) TRY(column_check_value(&schema->columns[i], &value));
         key_encode_value(&value, buffer);
     }
     return NULL;

@@ -4,6 +4,7 @@
 #include "cluster/core/ordered_trim.h"
 #include "coordinator/core/queue.h"
 #include "coordinator/core/sessions.h"
+#include "model/schema_alter.h"
 
 #include <inttypes.h>
 

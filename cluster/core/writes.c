@@ -50,7 +50,7 @@ static struct error *check_column_use(
             "\"aggregate\" flag is set for value in column %.*s which is not aggregating",
             SLICE(column->name));
     }
-    return schema_check_value(column, value);
+    return column_check_value(column, value);
 }
 
 static struct error *check_present(const struct column *column)
@@ -137,7 +137,7 @@ static struct error *arrange_row(
         }
         value.column = column;
         enum column_type wanted = schema->columns[column].type;
-        schema_convert_value(&schema->columns[column], &value);
+        column_convert_value(&schema->columns[column], &value);
         if (value.type == VALUE_INT64 && column_value_type(wanted) == VALUE_DOUBLE) {
             value = value_double(column, (double)value.int64);
         }
@@ -173,9 +173,9 @@ static struct error *arrange_row(
                 continue;
             }
             value = value_null(i);
-            TRY(schema_check_value(&schema->columns[i], &value));
+            TRY(column_check_value(&schema->columns[i], &value));
         } else if (i < schema->key_column_count && value.type == VALUE_NULL) {
-            TRY(schema_check_value(&schema->columns[i], &value));
+            TRY(column_check_value(&schema->columns[i], &value));
         }
         values[count++] = value;
     }

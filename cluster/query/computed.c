@@ -138,7 +138,7 @@ struct error *computed_evaluate(
         if (value.type == VALUE_STRING) value.data = arena_copy(arena, value_slice(&value)).data;
         value.column = made->index;
         value.is_aggregate = false;
-        TRY(schema_check_value(column, &value));
+        TRY(column_check_value(column, &value));
         values[made->index] = value;
     }
     evaluator_reset(&computed->evaluator);

@@ -1,4 +1,4 @@
-#include "model/schema.h"
+#include "model/schema_alter.h"
 
 #include "base/rng.h"
 #include "model/yson.h"
@@ -197,7 +197,7 @@ static struct error *check(const char *column, struct value value)
 {
     CLEANUP(arena_releasep) struct arena arena = {0};
     const struct schema *schema = parse(&arena, arena_print(&arena, "[{name=c;%s}]", column));
-    return schema_check_value(&schema->columns[0], &value);
+    return column_check_value(&schema->columns[0], &value);
 }
 
 Test(schema, checks_values)
@@ -264,17 +264,17 @@ Test(schema, converts_integers_that_fit)
     struct column unsigned_column = {.type = COLUMN_UINT32};
     struct column signed_column = {.type = COLUMN_INT64};
     struct value value = value_int64(0, 5);
-    schema_convert_value(&unsigned_column, &value);
+    column_convert_value(&unsigned_column, &value);
     cr_assert(eq(int, value.type, VALUE_UINT64));
-    schema_convert_value(&signed_column, &value);
+    column_convert_value(&signed_column, &value);
     cr_assert(eq(int, value.type, VALUE_INT64));
     cr_assert(eq(i64, value.int64, 5));
 
     value = value_int64(0, -5);
-    schema_convert_value(&unsigned_column, &value);
+    column_convert_value(&unsigned_column, &value);
     cr_assert(eq(int, value.type, VALUE_INT64));
     value = value_uint64(0, UINT64_MAX);
-    schema_convert_value(&signed_column, &value);
+    column_convert_value(&signed_column, &value);
     cr_assert(eq(int, value.type, VALUE_UINT64));
 }
 
