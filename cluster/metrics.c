@@ -194,7 +194,9 @@ static const struct {
          "gauge",
          "Rows of the replication log that the replica does not have, of all tablets."},
     [REPLICA_LAG_SECONDS] =
-        {"retable_replica_lag_seconds", "gauge", "How far the replica is behind, 0 if it is not."},
+        {"retable_replica_lag_seconds",
+         "gauge",
+         "How long the oldest row has waited that the replica does not have; 0 if it has all."},
     [REPLICA_ROWS] =
         {"retable_replica_replication_rows_total",
          "counter",
@@ -261,7 +263,7 @@ static struct sample take_sample(
     switch (metric) {
     case REPLICA_LAG_ROWS: return (struct sample){lag_row_count(replica), 0, false};
     case REPLICA_LAG_SECONDS:
-        return (struct sample){session_lag_ms(cell, replica->session) * 1000, 0, true};
+        return (struct sample){session_backlog_ms(cell, replica->session) * 1000, 0, true};
     case REPLICA_ROWS: return (struct sample){c->row_count, 0, false};
     case REPLICA_WEIGHT: return (struct sample){f.weight, 0, false};
     case REPLICA_BYTES: return (struct sample){c->size, 0, false};

@@ -494,6 +494,53 @@ uint64_t session_lag_ms(const struct cell *cell, const struct session *session)
     return lag_ms;
 }
 
+// The timestamp of the first record behind `row_index` that is newer than `timestamp`; 0 if there
+// is none. Timestamps grow with row indexes.
+static struct error *find_newer(
+    const struct queue *queue, uint64_t row_index, uint64_t timestamp, uint64_t *ret_timestamp)
+{
+    uint64_t low = row_index;             // What is behind it is not newer,
+    uint64_t high = queue->end.row_index; // and what is behind this is, or there is nothing.
+    TRY(queue_timestamp_after(queue, low, ret_timestamp));
+    if (*ret_timestamp == 0 || *ret_timestamp > timestamp) return NULL;
+    while (high - low > 1) {
+        uint64_t middle = low + (high - low) / 2;
+        TRY(queue_timestamp_after(queue, middle, ret_timestamp));
+        if (*ret_timestamp > timestamp) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    return queue_timestamp_after(queue, high, ret_timestamp);
+}
+
+static uint64_t tablet_backlog_ms(
+    const struct cell *cell, const struct session *session, uint32_t tablet_index)
+{
+    const struct replica *replica = session->replica;
+    const struct queue *queue = replica->table->tablets[tablet_index].queue;
+    uint64_t row_index = session->tablets[tablet_index].progress.row_index;
+    bool has_all = row_index >= queue->committed_end.row_index;
+    if (has_all || session_is_in_sync(session, tablet_index)) return 0;
+    uint64_t oldest = 0;
+    struct error *error = find_newer(queue, row_index, replica->start_timestamp, &oldest);
+    if (error) { // The store is at fault, and will say so to whoever reads the log next.
+        error_free(error);
+        return session_tablet_lag_ms(cell, session, tablet_index);
+    }
+    uint64_t newest = MAX(queue->end.timestamp, timestamp_from_wall_us(cell->wall_us));
+    return oldest == 0 ? 0 : timestamp_difference_ms(newest, oldest);
+}
+
+uint64_t session_backlog_ms(const struct cell *cell, const struct session *session)
+{
+    uint64_t backlog_ms = 0;
+    for (uint32_t i = 0; i < session->tablet_count; i++)
+        backlog_ms = MAX(backlog_ms, tablet_backlog_ms(cell, session, i));
+    return backlog_ms;
+}
+
 bool session_may_catch_up(const struct session *session)
 {
     const struct replica *replica = session->replica;

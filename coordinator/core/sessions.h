@@ -126,5 +126,9 @@ uint64_t session_tablet_lag_ms(
     const struct cell *cell, const struct session *session, uint32_t tablet_index);
 uint64_t session_lag_ms(const struct cell *cell, const struct session *session);
 
+// How long the oldest committed row has waited that the replica should have and does not, of all
+// tablets; 0 if it has all. Unlike lag it does not jump with the first row after a silence.
+uint64_t session_backlog_ms(const struct cell *cell, const struct session *session);
+
 // When it next wants session_open or session_feed called because of time.
 uint64_t session_wake_at_us(const struct session *session);

@@ -366,3 +366,60 @@ Test(replica_life, the_lag_of_a_replica_is_the_greatest_of_its_tablets)
     assert_text(rules_attribute(&world, id, "replication_lag_time"), "0");
     world_release(&world);
 }
+
+static uint64_t backlog_ms(struct machine_world *world, size_t index)
+{
+    const struct table *table = world_table(world, META, "//tmp/t");
+    return session_backlog_ms(&world->nodes[META].machine->cell, table->replicas[index]->session);
+}
+
+// What metrics show as lag: after a silence the age of the row that is missing, also of replicas
+// that begin by a timestamp or by row indexes.
+Test(replica_life, lag_in_metrics_is_the_age_of_the_oldest_row_that_is_missing)
+{
+    struct machine_world world;
+    const char *id = rules_world(&world, "schema=" WORLD_SCHEMA, "mode=async");
+    for (int i = 0; i < 5; i++) rules_insert(&world, world_text(&world, "{key=%d}", i));
+    world_run(&world, SECOND);
+    const char *now = world_do(&world, META, "generate_timestamp", "{}", NULL);
+    world_run(&world, SECOND);
+    for (size_t i = 0; i < 2; i++) {
+        const char *start = i == 0 ? world_text(&world, "start_replication_timestamp=%s", now)
+                                   : "start_replication_row_indexes=[5]";
+        rules_create(
+            &world,
+            META,
+            world_text(
+                &world,
+                "{type=table_replica;attributes={table_path=\"//tmp/t\";cluster_name=replica;"
+                "replica_path=\"//tmp/none%zu\";enabled=%%true;%s}}",
+                i,
+                start));
+    }
+    world_run(&world, 10 * SECOND);
+    for (size_t i = 0; i < 3; i++) cr_assert(eq(u64, backlog_ms(&world, i), 0), "%zu", i);
+    world_do(&world, REPLICA, "unmount_table", R, NULL);
+    rules_insert(&world, "{key=7}");
+    world_run(&world, 2 * SECOND);
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t age_ms = backlog_ms(&world, i);
+        cr_assert(age_ms >= 1000 && age_ms <= 3000, "%zu: %d", i, (int)age_ms);
+    }
+    rules_insert(&world, "{key=8}"); // The older one counts.
+    world_run(&world, 5 * SECOND);
+    for (size_t i = 0; i < 3; i++) {
+        uint64_t age_ms = backlog_ms(&world, i);
+        cr_assert(age_ms >= 6000 && age_ms <= 8000, "%zu: %d", i, (int)age_ms);
+    }
+    // The attribute counts from the last row that it has.
+    cr_assert(
+        ge(u64, strtoull(rules_attribute(&world, id, "replication_lag_time"), NULL, 10), 17000));
+    world_do(&world, REPLICA, "mount_table", R, NULL);
+    rules_catch_up(&world, id);
+    cr_assert(eq(u64, backlog_ms(&world, 0), 0));
+    rules_alter(&world, id, "mode=sync");
+    world_run(&world, SECOND);
+    world_do(&world, META, "insert_rows", T, "{key=9}");
+    cr_assert(eq(u64, backlog_ms(&world, 0), 0));
+    world_release(&world);
+}
