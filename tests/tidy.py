@@ -1,4 +1,4 @@
-"""Checks what the compiler cannot: functions that we do not use, and which folder may include which.
+"""Checks what the compiler cannot: functions that we do not use, which folder may include which, and that the map names every file.
 
     tidy.py ROOT
 """
@@ -42,6 +42,9 @@ OUTSIDE = (
 )
 # Libraries that only io knows; bench measures their own limits.
 FOREIGN = r"grpc/.*|openssl/.*|rocksdb/.*|yaml\.h|microhttpd\.h|brotli/.*|lz4\.h|snappy-c\.h|zlib\.h|zstd\.h"
+
+# Folders of which docs/ARCHITECTURE.md names every .c file.
+MAPPED = ["base", "model", "io", "cluster", "cluster/core", "coordinator/core", "replicator/core", "replica_node/core"]
 
 
 def sources(root):
@@ -90,7 +93,13 @@ def faults_of(path, text):
 def main():
     root = sys.argv[1]
     count = 0
+    with open(os.path.join(root, "docs", "ARCHITECTURE.md")) as file:
+        page = file.read()
     for path in sources(root):
+        folder, name = os.path.split(path)
+        if folder in MAPPED and name.endswith(".c") and not re.search(r"[`/]%s(\.[a-z]+)?`" % name[:-2], page):
+            print("%s:1: docs/ARCHITECTURE.md does not name it" % path)
+            count += 1
         with open(os.path.join(root, path)) as file:
             text = file.read()
         for position, fault in faults_of(path, text):
