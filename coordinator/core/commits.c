@@ -182,7 +182,7 @@ static void begin_abort(struct coordinator *coordinator, struct commit *commit)
     commit->lsn = cell->lsn;
 }
 
-void coordinator_rows_refused(
+bool coordinator_rows_refused(
     struct coordinator *coordinator,
     const struct replica *replica,
     const struct tablet *tablet,
@@ -190,9 +190,9 @@ void coordinator_rows_refused(
     const struct error *error)
 {
     const struct record *record = queue_cached_at(tablet->queue, row_index);
-    if (!record || record->state != RECORD_UNDECIDED || coordinator->amnesia) return;
+    if (!record || record->state != RECORD_UNDECIDED || coordinator->amnesia) return false;
     struct commit *commit = record->commit;
-    if (commit->state != COMMIT_PREPARED) return;
+    if (commit->state != COMMIT_PREPARED) return true;
     begin_abort(coordinator, commit);
     struct arena arena CLEANUP(arena_releasep) = {0};
     commit->error = error_wrap(
@@ -201,6 +201,7 @@ void coordinator_rows_refused(
         "Error committing transaction%s: sync replica %s refuses its rows",
         transaction_text(&arena, commit),
         REPLICA_TEXT(replica));
+    return true;
 }
 
 static void evaluate_commit(struct coordinator *coordinator, struct commit *commit)

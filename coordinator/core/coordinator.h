@@ -164,8 +164,9 @@ void coordinator_log_freed(struct coordinator *coordinator, struct table *table)
 void coordinator_table_changed(struct coordinator *coordinator, struct table *table);
 
 // A replica in mode sync refuses the rows of a tablet's record that begins at `row_index`: if it is
-// undecided its transaction is aborted without waiting for its deadline. The error is copied.
-void coordinator_rows_refused(
+// undecided its transaction is aborted without waiting for its deadline. Returns whether it is
+// being aborted: then the record will not be in anybody's way. The error is copied.
+bool coordinator_rows_refused(
     struct coordinator *coordinator,
     const struct replica *replica,
     const struct tablet *tablet,

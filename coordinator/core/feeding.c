@@ -170,7 +170,10 @@ static struct error *gather_rows(
         }
         bool is_undecided = record.state == RECORD_UNDECIDED;
         bool is_unwanted = record.timestamp <= replica->start_timestamp;
-        if (is_undecided && (replica->mode == REPLICA_MODE_ASYNC || is_unwanted)) { // F1.
+        // In a moment it is a hole, which nobody refuses.
+        bool is_aborting = is_undecided && record.commit && record.commit->state == COMMIT_ABORTING;
+        bool is_early = is_undecided && (replica->mode == REPLICA_MODE_ASYNC || is_unwanted); // F1.
+        if (is_early || is_aborting) {
             block_release(record.rows);
             break;
         }

@@ -256,12 +256,13 @@ static void fail_tablet(
     close_session(session);
     session->counters.error_count++;
     session->retry_at_us = coordinator->cell->now_us;
-    tablet->retry_at_us = next_retry_at_us(coordinator->cell, &tablet->failure_count);
     const struct replica *replica = session->replica;
-    if (replica->mode == REPLICA_MODE_SYNC) {
-        struct tablet *of_table = &replica->table->tablets[tablet_index];
+    const struct tablet *of_table = &replica->table->tablets[tablet_index];
+    bool is_passing =
+        replica->mode == REPLICA_MODE_SYNC &&
         coordinator_rows_refused(coordinator, replica, of_table, tail.row_index, error);
-    }
+    if (!is_passing)
+        tablet->retry_at_us = next_retry_at_us(coordinator->cell, &tablet->failure_count);
     set_error(session, &tablet->error, error);
     coordinator->is_dirty = true;
 }

@@ -149,6 +149,26 @@ Test(access_replicas, what_is_committed_is_not_refused_any_more)
     world_release(&world);
 }
 
+// What one replica refuses is aborted, and then in nobody's way.
+Test(access_replicas, a_write_that_is_refused_holds_nobody_up)
+{
+    struct machine_world world;
+    start_replicated(&world, "sync");
+    uint64_t begin_us = world.now_us;
+    for (int i = 0; i < 10; i++) {
+        world.user = "bob";
+        cr_assert(eq(ptr, (void *)world_try(&world, META, "insert_rows", INSERT, "{key=1}"), NULL));
+        cr_assert(error_says(world.error, 901, "refuses its rows"));
+        world.user = "alice";
+        world_do(&world, META, "insert_rows", INSERT, world_text(&world, "{key=%d}", i + 2));
+    }
+    cr_assert(lt(u64, world.now_us - begin_us, 10 * MS));
+    world.user = NULL;
+    const char *count = "{query=\"sum(1) as n from [//tmp/r] group by 1\"}";
+    assert_text(world_do(&world, REPLICA, "select_rows", count, NULL), "{\"n\"=10;};\n");
+    world_release(&world);
+}
+
 // A write of two tables is refused as a whole by one replica.
 Test(access_replicas, a_transaction_is_refused_as_a_whole)
 {
