@@ -271,6 +271,7 @@ static struct rocks_iterator *new_iterator(
     struct rocks_iterator *iterator = must_alloc(malloc(sizeof *iterator + bounds_size));
     iterator->base.methods = &ITERATOR_METHODS;
     iterator->store = store;
+    iterator->is_of_log = false;
     iterator->read_options = rocksdb_readoptions_create();
     if (snapshot) {
         const rocksdb_snapshot_t *frozen = (const rocksdb_snapshot_t *)snapshot;

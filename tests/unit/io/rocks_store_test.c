@@ -405,6 +405,8 @@ Test(rocks_store, times_what_is_read_from_logs)
         cr_assert(eq(u64, rocks_store_log_reads(store).count, 1));
     }
     cr_assert(gt(u64, rocks_store_log_reads(store).us, 0));
+    store_iterator_free(store_stem_iterator_new(store, NULL, STORE_DATA));
+    cr_assert(eq(u64, rocks_store_log_reads(store).count, 1));
     store_close(store);
 }
 
