@@ -14,7 +14,7 @@ static struct replica *replica_of(struct machine_world *world, int index)
 }
 
 // -------------------------------------------------------------------------------------------------
-// Creation. Refusals are in replicas_test.c (are_created_with_care), locks in
+// Creation. Refusals are in replicas_test.c and error_texts_test.c, locks in
 // locks_test.c (keep_off_changes).
 
 Test(replica_life, replicas_are_created_in_any_state_of_tablets)

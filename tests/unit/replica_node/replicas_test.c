@@ -1,71 +1,169 @@
 // Replicas as objects: created, shown, altered.
 #include "rules.h"
 
+#include "model/yson.h"
+
 TestSuite(replicas, .fini = abort_on_leaks);
 
-Test(replicas, are_created_with_care)
+// What a replica is made with: what the attribute is without being given, a value and how it is
+// shown, and a value that is refused and why.
+Test(replicas, are_created_with_the_attributes_of_table_2_4)
 {
+    static const struct {
+        const char *name;
+        const char *shown_as;      // The attribute that shows it.
+        const char *default_value; // NULL if it must be given; "" if it is not there without.
+        const char *value;
+        const char *shown;
+        const char *wrong_value;
+        int code;
+        const char *error;
+    } ROWS[] = {
+        {"table_path", "table_path", NULL, "\"//tmp/t\"", "//tmp/t", "\"//tmp/x\"", 500, "//tmp/x"},
+        {"table_path", "table_path", NULL, "\"//tmp/t\"", "//tmp/t", "5", 1, "expected \"string\""},
+        {"table_path",
+         "table_path",
+         NULL,
+         "\"//tmp/t\"",
+         "//tmp/t",
+         "\"//tmp/plain\"",
+         1,
+         "//tmp/plain is not a replicated table"},
+        {"cluster_name",
+         "cluster_name",
+         NULL,
+         "replica",
+         "replica",
+         "elsewhere",
+         1,
+         "Cannot find cluster with name \"elsewhere\""},
+        {"replica_path",
+         "replica_path",
+         NULL,
+         "\"//no/such\"",
+         "//no/such",
+         "5",
+         1,
+         "replica_path"},
+        {"start_replication_timestamp",
+         "start_replication_timestamp",
+         "1u",
+         "5u",
+         "5u",
+         "0u",
+         1,
+         "Invalid start_replication_timestamp"},
+        {"start_replication_row_indexes",
+         "tablets/1/current_replication_row_index",
+         "0",
+         "[0;2]",
+         "2",
+         "[0]",
+         1,
+         "Invalid size of \"start_replication_row_indexes\": expected zero or 2, got 1"},
+        {"start_replication_row_indexes",
+         "tablets/1/current_replication_row_index",
+         "0",
+         "[]",
+         "0",
+         "[0;-1]",
+         1,
+         "must hold row indexes"},
+        {"start_replication_row_indexes",
+         "tablets/1/current_replication_row_index",
+         "0",
+         "[0;1]",
+         "0", // Both rows are of one transaction.
+         "[0;3]",
+         1,
+         "Start row index 3 of tablet 1 is not in the replication log"},
+        {"mode", "mode", "async", "sync", "sync", "sync_to_async", 1, "Invalid replica mode"},
+        {"mode",
+         "mode",
+         "async",
+         "async",
+         "async",
+         "async_to_sync",
+         1,
+         "Invalid replica mode \"async_to_sync\""},
+        {"preserve_timestamps",
+         "preserve_timestamps",
+         "%true",
+         "\"false\"", // Texts will do.
+         "%false",
+         "\"no\"",
+         1,
+         "preserve_timestamps"},
+        {"atomicity", "atomicity", "full", "none", "none", "some", 1, "Invalid atomicity \"some\""},
+        {"enabled", "state", "disabled", "%true", "enabled", "5", 1, "enabled"},
+        {"enable_replicated_table_tracker",
+         "enable_replicated_table_tracker",
+         "%true",
+         "%false",
+         "%false",
+         "5",
+         1,
+         "enable_replicated_table_tracker"},
+        {"any_other", "any_other", "", "{a=1}", "{\"a\"=1;}", NULL, 0, NULL},
+    };
     struct machine_world world;
     world_init(&world, 2);
-    world_replicate(&world, "//tmp/t", "//tmp/r", "sync");
+    world_do(
+        &world,
+        META,
+        "create",
+        "{type=replicated_table;path=\"//tmp/t\";attributes={dynamic=%true;tablet_count=2;"
+        "schema=[{name=a;type=int64}]}}",
+        NULL);
     world_do(
         &world,
         META,
         "create",
         "{type=table;path=\"//tmp/plain\";attributes={dynamic=%true;schema=" WORLD_SCHEMA "}}",
         NULL);
-    const struct {
-        const char *attributes;
-        int code;
-        const char *text;
-    } cases[] = {
-        {"cluster_name=replica;replica_path=\"//tmp/x\"", 1, "Attribute \"table_path\" is missing"},
-        {"table_path=\"//tmp/t\";replica_path=\"//tmp/x\"",
-         1,
-         "Attribute \"cluster_name\" is missing"},
-        {"table_path=\"//tmp/t\";cluster_name=replica", 1, "Attribute \"replica_path\" is missing"},
-        {"table_path=\"//tmp/x\";cluster_name=replica;replica_path=\"//tmp/x\"",
-         500,
-         "Error resolving path //tmp/x"},
-        {"table_path=\"//tmp/plain\";cluster_name=replica;replica_path=\"//tmp/x\"",
-         1,
-         "//tmp/plain is not a replicated table"},
-        {"table_path=\"//tmp/t\";cluster_name=moon;replica_path=\"//tmp/x\"",
-         1,
-         "Cannot find cluster with name \"moon\""},
-        {"table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/r\"",
-         1705,
-         "Replica table //tmp/r at cluster \"replica\" already exists"},
-        {"table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/x\";"
-         "preserve_timestamps=%false;atomicity=none",
-         1706,
-         "Cannot create replica table: incompatible atomicity and preserve_timestamps"},
-        {"table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/x\";"
-         "start_replication_row_indexes=[0;0]",
-         1,
-         "Invalid size of \"start_replication_row_indexes\": expected zero or 1, got 2"},
-        {"table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/x\";"
-         "start_replication_row_indexes=[5]",
-         1,
-         "is not in the replication log"},
-        {"table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/x\";mode=async_to_sync",
-         1,
-         "Invalid replica mode \"async_to_sync\""},
-        {"table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/x\";atomicity=some",
-         1,
-         "Invalid atomicity \"some\""},
-        {"table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/x\";"
-         "start_replication_timestamp=0",
-         1,
-         "Invalid start_replication_timestamp"},
-        {"table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/x\";enabled=maybe",
-         1,
-         "enabled"},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const char *parameters =
-            world_text(&world, "{type=table_replica;attributes={%s}}", cases[i].attributes);
-        assert_refused(&world, META, "create", parameters, NULL, cases[i].code, cases[i].text);
+    world_do(&world, META, "mount_table", T, NULL);
+    world_do(&world, META, "insert_rows", T, "{\"$tablet_index\"=1;a=1};{\"$tablet_index\"=1;a=2}");
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        // With a value, with a wrong one, and without the attribute.
+        for (int j = 0; j < 3; j++) {
+            const char *value = j == 0 ? ROWS[i].value : j == 1 ? ROWS[i].wrong_value : "#";
+            if (!value) continue;
+            struct arena arena CLEANUP(arena_releasep) = {0};
+            struct node *attributes = NULL;
+            const char *text = world_text(
+                &world, "{table_path=\"//tmp/t\";cluster_name=replica;replica_path=\"//tmp/r\"}");
+            error_free(yson_parse(&arena, slice_from_text(text), &attributes));
+            struct node *given = NULL;
+            error_free(yson_parse(&arena, slice_from_text(value), &given));
+            node_set_text(&arena, attributes, ROWS[i].name, given);
+            if (j == 2) node_remove(attributes, slice_from_text(ROWS[i].name));
+            CLEANUP(buffer_releasep) struct buffer buffer = {0};
+            yson_print(attributes, YSON_TEXT, &buffer);
+            const char *parameters = world_text(
+                &world, "{type=table_replica;attributes=%.*s}", SLICE(buffer_slice(&buffer)));
+            if (j == 1) {
+                int code = ROWS[i].code;
+                assert_refused(&world, META, "create", parameters, NULL, code, ROWS[i].error);
+                continue;
+            }
+            if (j == 2 && !ROWS[i].default_value) {
+                const char *missing =
+                    world_text(&world, "Attribute \"%s\" is missing", ROWS[i].name);
+                assert_refused(&world, META, "create", parameters, NULL, 1, missing);
+                continue;
+            }
+            const char *quoted = world_do(&world, META, "create", parameters, NULL);
+            const char *id = world_text(&world, "%.*s", (int)strlen(quoted) - 2, quoted + 1);
+            const char *shown = j == 0 ? ROWS[i].shown : ROWS[i].default_value;
+            const char *path = world_text(&world, "#%s/@%s", id, ROWS[i].shown_as);
+            if (*shown) {
+                assert_text(world_get(&world, META, path), shown);
+            } else {
+                const char *absent = world_text(&world, "{path=\"%s\"}", path);
+                assert_refused(&world, META, "get", absent, NULL, 500, ROWS[i].name);
+            }
+            world_do(&world, META, "remove", world_text(&world, "{path=\"#%s\"}", id), NULL);
+        }
     }
     world_release(&world);
 }
