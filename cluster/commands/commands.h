@@ -286,6 +286,18 @@ void command_ban_replica_cluster(struct machine *machine, struct request *reques
 void command_unban_replica_cluster(struct machine *machine, struct request *request);
 
 // -- tablets.c
+// The table at the parameter "path", claimed exclusively; the same of a table whose tablets are
+// about to `verb`, which must be dynamic.
+MUST_USE struct error *command_find_table(
+    struct machine *machine, struct request *request, struct table **ret_table);
+MUST_USE struct error *command_find_dynamic_table(
+    struct machine *machine, struct request *request, const char *verb, struct table **ret_table);
+// The tablets [begin, end) that a command names, all by default.
+MUST_USE struct error *command_tablet_range(
+    const struct request *request,
+    const struct table *table,
+    uint32_t *ret_begin,
+    uint32_t *ret_end);
 // Fails with 1706, saying what cannot be done, while tablets are on their way to another state.
 MUST_USE struct error *table_check_settled(const struct table *table, const char *what);
 // The same unless all tablets are unmounted.
@@ -295,12 +307,16 @@ void command_unmount_table(struct machine *machine, struct request *request);
 void command_freeze_table(struct machine *machine, struct request *request);
 void command_unfreeze_table(struct machine *machine, struct request *request);
 void command_remount_table(struct machine *machine, struct request *request);
+void command_trim_rows(struct machine *machine, struct request *request);
+
+// -- reshard.c
 void command_reshard_table(struct machine *machine, struct request *request);
+
+// -- alter.c
 void command_alter_table(struct machine *machine, struct request *request);
 void command_alter_table_replica(struct machine *machine, struct request *request);
 void command_enable_table_replica(struct machine *machine, struct request *request);
 void command_disable_table_replica(struct machine *machine, struct request *request);
-void command_trim_rows(struct machine *machine, struct request *request);
 
 // -- rows.c
 void command_insert_rows(struct machine *machine, struct request *request);
