@@ -164,7 +164,7 @@ def flicker(primary, nodes, steady):
 
 
 def history(primary):
-    return json.loads(primary.run("tracker", "history", TABLE, "--format", "json"))
+    return json.loads(primary.run("tracker", "history", TABLE, "--limit", "10000", "--format", "json"))
 
 
 def row_count(daemon):
