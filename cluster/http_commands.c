@@ -38,17 +38,12 @@ const char *http_command_name(const struct command *command, int api_version)
     return command->name;
 }
 
-struct query_list {
-    struct arena *arena;
-    struct http_parameter *pairs; // stb array.
-};
-
 static bool add_query_pair(void *context, struct slice key, struct slice value)
 {
-    struct query_list *list = context;
+    struct http_parameter **pairs = context; // stb array.
     struct http_parameter pair = {.key = key, .value = value};
-    arr_add(list->pairs, pair);
-    return arr_count(list->pairs) < HTTP_PARAMETER_COUNT_MAX;
+    arr_add(*pairs, pair);
+    return arr_count(*pairs) < HTTP_PARAMETER_COUNT_MAX;
 }
 
 // The headers X-YT-Parameters0, X-YT-Parameters1 … or X-YT-Parameters-0 …
@@ -67,12 +62,12 @@ static struct slice *read_parts(const struct http_request *http, struct arena *a
 static struct error *read_parameters(
     const struct http_request *http, struct arena *arena, struct node **ret_parameters)
 {
-    struct query_list list = {.arena = arena};
-    http_each_query(http, add_query_pair, &list);
+    struct http_parameter *pairs = NULL;
+    http_each_query(http, add_query_pair, &pairs);
     struct slice *parts = read_parts(http, arena);
     struct http_head head = {
-        .query = list.pairs,
-        .query_count = arr_count(list.pairs),
+        .query = pairs,
+        .query_count = arr_count(pairs),
         .header_format = http_header(http, "X-YT-Header-Format"),
         .parameters = http_header(http, "X-YT-Parameters"),
         .parts = parts,
@@ -83,7 +78,7 @@ static struct error *read_parameters(
         .accept = http_header(http, "Accept"),
     };
     struct error *error = http_parameters_read(arena, &head, ret_parameters);
-    arr_free(list.pairs);
+    arr_free(pairs);
     arr_free(parts);
     return error;
 }
